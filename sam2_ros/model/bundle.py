@@ -1,0 +1,293 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The bundle: a folder with a manifest and the ONNX graphs it names, the one format between layers."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sam2_ros.model.errors import BundleError
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = 'manifest.json'
+PRECISIONS = ('fp32', 'fp16')
+#: Graphs without which no image can be segmented.
+IMAGE_GRAPHS = ('image_resize', 'image_encoder', 'image_decoder')
+
+_DTYPES = ('float32', 'float16', 'uint8', 'int32', 'int64')
+_HASH_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """
+    An input or output of a graph.
+
+    ``shape`` holds an int for a fixed dimension and its name for a dynamic one; ``dtype`` is
+    NumPy's name of the element type.
+    """
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class GraphInfo:
+    """An ONNX file of the bundle: its name in the folder, its SHA-256, its inputs and outputs."""
+
+    file: str
+    sha256: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+
+@dataclass(frozen=True)
+class Constants:
+    """
+    What the host needs to know beside the graphs.
+
+    ``mask_threshold``: logits above it are the object; ``mask_size``: side of the low-resolution
+    masks; ``stability_delta`` and ``stability_threshold``: when a single mask counts as unstable
+    and gives way to the best of three, if ``dynamic_multimask_via_stability``
+    (``sam2.modeling.sam.mask_decoder.MaskDecoder``).
+    """
+
+    mask_threshold: float
+    mask_size: int
+    dynamic_multimask_via_stability: bool
+    stability_delta: float
+    stability_threshold: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """
+    Everything known of a bundle.
+
+    ``mean`` and ``std`` (RGB, of pixels in 0..1) are already inside the image encoder and stand
+    here for the reader. ``trained`` is false for random weights.
+    """
+
+    format_version: int
+    model: str
+    trained: bool
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    precision: str
+    opset: int
+    graphs: dict[str, GraphInfo]
+    constants: Constants
+    provenance: dict[str, Any]
+
+    def to_json(self) -> str:
+        """Return the text of ``manifest.json``."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + '\n'
+
+    @staticmethod
+    def from_json(text: str, where: Path) -> Manifest:
+        """
+        Read the text of a manifest; ``where`` is its file, for messages.
+
+        :raises BundleError: not JSON, of another format version, a key missing, unknown or of the
+            wrong type.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise BundleError(f'{where}: not valid JSON ({error}); export the bundle again') from None
+        return _manifest_from(document, where)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest and files have been checked."""
+
+    path: Path
+    manifest: Manifest
+
+    @staticmethod
+    def load(path: str | Path) -> Bundle:
+        """
+        Read the manifest in folder ``path`` and check every graph file against its SHA-256.
+
+        :raises BundleError: naming the file and the reason, if anything is missing or not as the
+            manifest says.
+        """
+        folder = Path(path).expanduser()
+        if not folder.is_dir():
+            what = 'is not a folder' if folder.exists() else 'does not exist'
+            raise BundleError(
+                f'{folder}: the bundle {what}; make one with `sam2-ros export --output {folder}`')
+        manifest = _read_manifest(folder / MANIFEST_NAME)
+        for name in IMAGE_GRAPHS:
+            if name not in manifest.graphs:
+                raise BundleError(f'{folder / MANIFEST_NAME}: graph "{name}" is missing')
+        for graph in manifest.graphs.values():
+            _check_file(folder / graph.file, graph.sha256)
+        return Bundle(folder, manifest)
+
+    def graph_path(self, name: str) -> Path:
+        """Return the ONNX file of graph ``name``; :raises BundleError: the bundle has none such."""
+        if name not in self.manifest.graphs:
+            raise BundleError(f'{self.path}: the bundle has no graph "{name}"')
+        return self.path / self.manifest.graphs[name].file
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all graph files on disk, in bytes."""
+        return sum(self.graph_path(name).stat().st_size for name in self.manifest.graphs)
+
+
+def sha256_of(file: Path) -> str:
+    """Return the SHA-256 of a file as a hexadecimal string, reading it in blocks."""
+    digest = hashlib.sha256()
+    with file.open('rb') as stream:
+        while block := stream.read(_HASH_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_manifest(file: Path) -> Manifest:
+    try:
+        text = file.read_text(encoding='utf-8')
+    except FileNotFoundError:
+        raise BundleError(f'{file}: missing; this folder is not a bundle') from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f'{file}: cannot be read ({error})') from None
+    return Manifest.from_json(text, file)
+
+
+def _check_file(file: Path, sha256: str) -> None:
+    if not file.is_file():
+        raise BundleError(f'{file}: missing, though the manifest names it; export the bundle again')
+    try:
+        found = sha256_of(file)
+    except OSError as error:
+        raise BundleError(f'{file}: cannot be read ({error})') from None
+    if found != sha256:
+        raise BundleError(
+            f'{file}: damaged, its SHA-256 is {found[:12]}... and not {sha256[:12]}... as the '
+            'manifest says; copy or export the bundle again')
+
+
+def _manifest_from(document: Any, where: Path) -> Manifest:
+    reader = _Reader(document, where, 'manifest')
+    version = reader.take('format_version', int)
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f'{where}: format version {version}, but this sam2_ros reads {FORMAT_VERSION}; '
+            'export the bundle again with this version')
+    graphs = reader.take('graphs', dict)
+    manifest = Manifest(
+        format_version=version,
+        model=reader.take('model', str),
+        trained=reader.take('trained', bool),
+        image_size=reader.positive('image_size'),
+        mean=reader.triple('mean'),
+        std=reader.triple('std'),
+        precision=reader.one_of('precision', PRECISIONS),
+        opset=reader.positive('opset'),
+        graphs={name: _graph_from(name, graph, where) for name, graph in graphs.items()},
+        constants=_constants_from(reader.take('constants', dict), where),
+        provenance=reader.take('provenance', dict),
+    )
+    reader.finish()
+    return manifest
+
+
+def _constants_from(document: Any, where: Path) -> Constants:
+    reader = _Reader(document, where, 'constants')
+    constants = Constants(
+        mask_threshold=reader.number('mask_threshold'),
+        mask_size=reader.positive('mask_size'),
+        dynamic_multimask_via_stability=reader.take('dynamic_multimask_via_stability', bool),
+        stability_delta=reader.number('stability_delta'),
+        stability_threshold=reader.number('stability_threshold'),
+    )
+    reader.finish()
+    return constants
+
+
+def _graph_from(name: str, document: Any, where: Path) -> GraphInfo:
+    reader = _Reader(document, where, f'graphs.{name}')
+    file = reader.take('file', str)
+    if Path(file).name != file:
+        raise BundleError(f'{where}: graphs.{name}.file is "{file}", not a file of this folder')
+    graph = GraphInfo(
+        file=file,
+        sha256=reader.take('sha256', str),
+        inputs=_tensors_from(reader.take('inputs', list), where, f'graphs.{name}.inputs'),
+        outputs=_tensors_from(reader.take('outputs', list), where, f'graphs.{name}.outputs'),
+    )
+    reader.finish()
+    return graph
+
+
+def _tensors_from(documents: list[Any], where: Path, key: str) -> tuple[TensorInfo, ...]:
+    tensors = []
+    for index, document in enumerate(documents):
+        reader = _Reader(document, where, f'{key}[{index}]')
+        shape = tuple(reader.take('shape', list))
+        if not all(isinstance(size, (int, str)) and not isinstance(size, bool) for size in shape):
+            raise BundleError(f'{where}: {key}[{index}].shape holds more than numbers and names')
+        tensors.append(
+            TensorInfo(reader.take('name', str), shape, reader.one_of('dtype', _DTYPES)))
+        reader.finish()
+    return tuple(tensors)
+
+
+class _Reader:
+    """Takes keys out of a JSON object and says which one is missing, wrong or unknown."""
+
+    def __init__(self, document: Any, where: Path, key: str) -> None:
+        self._where = where
+        self._key = key
+        if not isinstance(document, dict):
+            raise BundleError(f'{where}: {key} is not a JSON object')
+        self._rest = dict(document)
+
+    def take(self, name: str, kind: type) -> Any:
+        if name not in self._rest:
+            raise BundleError(f'{self._where}: {self._key} lacks "{name}"')
+        value = self._rest.pop(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise self._wrong(name, value, f'of type {kind.__name__}')
+        return value
+
+    def number(self, name: str) -> float:
+        if isinstance(self._rest.get(name), int):
+            return float(self.take(name, int))
+        return float(self.take(name, float))
+
+    def positive(self, name: str) -> int:
+        value: int = self.take(name, int)
+        if value <= 0:
+            raise self._wrong(name, value, 'a positive number')
+        return value
+
+    def one_of(self, name: str, choices: tuple[str, ...]) -> str:
+        value: str = self.take(name, str)
+        if value not in choices:
+            raise self._wrong(name, value, 'one of ' + ', '.join(choices))
+        return value
+
+    def triple(self, name: str) -> tuple[float, float, float]:
+        values = self.take(name, list)
+        if len(values) != 3 or not all(type(value) in (int, float) for value in values):
+            raise self._wrong(name, values, 'three numbers')
+        return float(values[0]), float(values[1]), float(values[2])
+
+    def finish(self) -> None:
+        if self._rest:
+            unknown = ', '.join(sorted(self._rest))
+            raise BundleError(f'{self._where}: {self._key} has unknown keys: {unknown}')
+
+    def _wrong(self, name: str, value: Any, wanted: str) -> BundleError:
+        return BundleError(f'{self._where}: {self._key}.{name} is {value!r}, not {wanted}')

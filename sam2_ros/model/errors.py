@@ -1,0 +1,23 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of sam2_ros: each message is one line that says what is wrong, where, and what to do."""
+
+
+class Sam2RosError(Exception):
+    """Base of every error that sam2_ros raises on purpose."""
+
+
+class BundleError(Sam2RosError):
+    """A bundle is missing, incomplete or damaged."""
+
+
+class ProviderError(Sam2RosError):
+    """An execution provider is unknown, not installed, or was not taken by ONNX Runtime."""
+
+
+class PromptError(Sam2RosError):
+    """A prompt makes no sense, by itself or on its image."""
+
+
+class ImageError(Sam2RosError):
+    """An image cannot be used as it is."""

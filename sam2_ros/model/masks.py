@@ -1,0 +1,82 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Masks at the image's size, cut out of the decoder's low-resolution logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Mask:
+    """
+    Where an object is in an image.
+
+    ``box``: x0, y0, x1, y1 in whole pixels, half open, the tightest around the object, all zero
+    if there is none; ``crop`` [y1 - y0, x1 - x0] uint8: 255 on the object, 0 beside it;
+    ``image_size``: (height, width); ``iou_prediction``: the model's own estimate of its IoU;
+    ``object_score``: logit that the object is there at all.
+    """
+
+    box: tuple[int, int, int, int]
+    crop: npt.NDArray[np.uint8]
+    image_size: tuple[int, int]
+    iou_prediction: float
+    object_score: float
+
+    @property
+    def area(self) -> int:
+        """Number of pixels on the object."""
+        return int(cv2.countNonZero(self.crop)) if self.crop.size else 0
+
+    def to_image(self) -> npt.NDArray[np.uint8]:
+        """Return the mask at the image's size: [height, width] uint8, 0 or 255."""
+        image = np.zeros(self.image_size, np.uint8)
+        x0, y0, x1, y1 = self.box
+        image[y0:y1, x0:x1] = self.crop
+        return image
+
+
+def upscale(
+    logits: npt.NDArray[np.float32], image_size: tuple[int, int], threshold: float,
+) -> tuple[tuple[int, int, int, int], npt.NDArray[np.uint8]]:
+    """
+    Scale logits [M, M] to ``(height, width)`` and cut the object out of them.
+
+    Returns ``Mask.box`` and ``Mask.crop``. The pixels are those of
+    ``SAM2Transforms.postprocess_masks`` (bilinear, half-pixel centres, no antialiasing), but only
+    the part around the object is computed.
+    """
+    positive = (logits > threshold).astype(np.uint8)
+    columns, rows, width, height = cv2.boundingRect(positive)
+    if width == 0:
+        return (0, 0, 0, 0), np.empty((0, 0), np.uint8)
+    top, bottom, y, out_height = _aligned(rows, rows + height, len(logits), image_size[0])
+    left, right, x, out_width = _aligned(columns, columns + width, len(logits), image_size[1])
+    scaled = cv2.resize(logits[top:bottom, left:right], (out_width, out_height),
+                        interpolation=cv2.INTER_LINEAR)
+    crop = cv2.compare(scaled, threshold, cv2.CMP_GT)
+    x0, y0, width, height = cv2.boundingRect(crop)
+    if width == 0:  # smaller than a pixel of the image
+        return (0, 0, 0, 0), np.empty((0, 0), np.uint8)
+    crop = np.ascontiguousarray(crop[y0:y0 + height, x0:x0 + width])
+    return (x + x0, y + y0, x + x0 + width, y + y0 + height), crop
+
+
+def _aligned(first: int, last: int, size: int, image_size: int) -> tuple[int, int, int, int]:
+    """
+    Widen the range ``first:last`` of ``size`` logits so that it can be scaled by itself.
+
+    Returns the range's start and end, and its start and length in the image. A neighbour on each
+    side is what bilinear interpolation looks at; beyond that, start and end move outwards to where
+    pixel edges of the logits and of the image coincide, so that no pixel shifts.
+    """
+    step = size // gcd(size, image_size)
+    start = max(first - 1, 0) // step * step
+    end = min(-(-(last + 1) // step) * step, size)
+    return start, end, start * image_size // size, (end - start) * image_size // size

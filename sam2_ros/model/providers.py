@@ -1,0 +1,166 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX Runtime execution providers: choose one by name, and make sure it is the one that runs."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from sam2_ros.model.errors import ProviderError
+
+_LOG = logging.getLogger(__name__)
+
+_CPU = 'CPUExecutionProvider'
+_EXECUTION_PROVIDERS = {
+    'cpu': _CPU,
+    'cuda': 'CUDAExecutionProvider',
+    'tensorrt': 'TensorrtExecutionProvider',
+    'openvino': 'OpenVINOExecutionProvider',
+}
+_PACKAGES = {
+    'cpu': 'onnxruntime',
+    'cuda': 'onnxruntime-gpu',
+    'tensorrt': 'onnxruntime-gpu and TensorRT',
+    'openvino': 'onnxruntime-openvino',
+}
+#: Names that a user may ask for. ``auto`` is the best available one.
+PROVIDERS = (*_EXECUTION_PROVIDERS, 'auto')
+
+
+@dataclass(frozen=True)
+class ProviderOptions:
+    """
+    How a provider shall run.
+
+    ``threads``: CPU threads of each graph, 0 = one per physical core. ``device_id``: which GPU.
+    ``fp16``: let TensorRT and OpenVINO compute in half precision where the graph says single.
+    ``cache_dir``: where TensorRT and OpenVINO keep compiled graphs, None = ``engine_cache`` in
+    the bundle's folder.
+    """
+
+    threads: int = 0
+    device_id: int = 0
+    fp16: bool = False
+    cache_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads < 0:
+            raise ProviderError(f'threads is {self.threads}; give 0 (all cores) or more')
+        if self.device_id < 0:
+            raise ProviderError(f'device_id is {self.device_id}; give 0 or more')
+
+
+def available_providers() -> list[str]:
+    """Return the names of the providers that the installed ONNX Runtime was built with."""
+    built_in = onnxruntime.get_available_providers()
+    return [name for name, provider in _EXECUTION_PROVIDERS.items() if provider in built_in]
+
+
+def create_session(
+    model: Path, provider: str, options: ProviderOptions, cache_dir: Path,
+) -> onnxruntime.InferenceSession:
+    """
+    Load an ONNX file on the provider of that name (not ``auto``: see :func:`candidates`).
+
+    :raises ProviderError: the provider is not installed, does not start, or took no node of the
+        graph. Nodes that it has no kernel for may run on the CPU.
+    """
+    if provider not in available_providers():
+        raise ProviderError(_not_installed(provider))
+    if provider in ('cuda', 'tensorrt'):
+        # Finds the CUDA libraries of pip packages; does nothing where the system has them.
+        onnxruntime.preload_dlls()
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    # Threads that spin after each run keep a robot's cores busy for nothing.
+    settings.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    settings.add_session_config_entry('session.record_ep_graph_assignment_info', '1')
+    try:
+        session = onnxruntime.InferenceSession(
+            str(model), settings, _chain(provider, options, cache_dir), enable_fallback=0)
+    except Exception as error:  # ONNX Runtime raises classes of its own, all below Exception
+        raise ProviderError(
+            f'{model}: provider "{provider}" cannot load it: {_first_line(error)}') from error
+    _check_taken(session, provider, model)
+    return session
+
+
+def candidates(provider: str) -> list[str]:
+    """
+    Return the providers to try for a wanted name, best first: that one, or all for ``auto``.
+
+    :raises ProviderError: no such name, or not in the installed ONNX Runtime.
+    """
+    if provider not in PROVIDERS:
+        raise ProviderError(f'provider "{provider}" is unknown; choose among {", ".join(PROVIDERS)}')
+    if provider == 'auto':
+        return available_providers()[::-1]
+    if provider not in available_providers():
+        raise ProviderError(_not_installed(provider))
+    return [provider]
+
+
+def _not_installed(provider: str) -> str:
+    return (f'provider "{provider}" is not in the installed ONNX Runtime (it has '
+            f'{", ".join(available_providers())}); install {_PACKAGES[provider]} in its place')
+
+
+def _chain(provider: str, options: ProviderOptions, cache_dir: Path) -> list[Any]:
+    """Return the provider and those below it that take the nodes it has no kernel for."""
+    if provider == 'cpu':
+        return [_CPU]
+    if provider == 'openvino':
+        return [(_EXECUTION_PROVIDERS['openvino'], _openvino_options(options, cache_dir)), _CPU]
+    cuda = (_EXECUTION_PROVIDERS['cuda'], {'device_id': options.device_id})
+    if provider == 'cuda':
+        return [cuda, _CPU]
+    return [(_EXECUTION_PROVIDERS['tensorrt'], _tensorrt_options(options, cache_dir)), cuda, _CPU]
+
+
+def _tensorrt_options(options: ProviderOptions, cache_dir: Path) -> dict[str, Any]:
+    return {
+        'device_id': options.device_id,
+        'trt_fp16_enable': options.fp16,
+        'trt_engine_cache_enable': True,
+        'trt_engine_cache_path': str(_writable(cache_dir)),
+        'trt_timing_cache_enable': True,
+        'trt_timing_cache_path': str(cache_dir),
+    }
+
+
+def _openvino_options(options: ProviderOptions, cache_dir: Path) -> dict[str, str]:
+    # OpenVINO picks a lower precision by itself on some hardware; a bundle's precision is meant.
+    chosen = {'device_type': 'CPU', 'precision': 'FP16' if options.fp16 else 'FP32',
+              'cache_dir': str(_writable(cache_dir))}
+    if options.threads:
+        chosen['num_of_threads'] = str(options.threads)
+    return chosen
+
+
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProviderError(
+            f'{folder}: compiled graphs cannot be kept there ({error.strerror}); '
+            'name a writable folder as cache_dir') from None
+    return folder
+
+
+def _check_taken(session: onnxruntime.InferenceSession, provider: str, model: Path) -> None:
+    wanted = _EXECUTION_PROVIDERS[provider]
+    used = {part.ep_name for part in session.get_provider_graph_assignment_info()}
+    if wanted not in session.get_providers() or wanted not in used:
+        raise ProviderError(
+            f'{model}: provider "{provider}" was asked for, but ONNX Runtime uses '
+            f'{", ".join(sorted(used)) or "none"}; check that {_PACKAGES[provider]} fits the '
+            'driver and libraries of this machine')
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
