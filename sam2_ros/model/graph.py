@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from sam2_ros.model.errors import BundleError
 from sam2_ros.model.providers import ProviderOptions, create_session
 
 #: A tensor on the host, or one that ONNX Runtime keeps (on whatever device).
-Tensor = npt.NDArray[Any] | OrtValue
+Tensor: TypeAlias = npt.NDArray[Any] | OrtValue
 
 _DTYPES = {'tensor(float)': 'float32', 'tensor(float16)': 'float16', 'tensor(uint8)': 'uint8',
            'tensor(int32)': 'int32', 'tensor(int64)': 'int64'}

@@ -60,11 +60,11 @@ def upscale(
     left, right, x, out_width = _aligned(columns, columns + width, len(logits), image_size[1])
     scaled = cv2.resize(logits[top:bottom, left:right], (out_width, out_height),
                         interpolation=cv2.INTER_LINEAR)
-    crop = cv2.compare(scaled, threshold, cv2.CMP_GT)
+    crop = (scaled > threshold).view(np.uint8)
     x0, y0, width, height = cv2.boundingRect(crop)
     if width == 0:  # smaller than a pixel of the image
         return (0, 0, 0, 0), np.empty((0, 0), np.uint8)
-    crop = np.ascontiguousarray(crop[y0:y0 + height, x0:x0 + width])
+    crop = crop[y0:y0 + height, x0:x0 + width] * np.uint8(255)
     return (x + x0, y + y0, x + x0 + width, y + y0 + height), crop
 
 
