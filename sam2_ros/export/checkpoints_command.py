@@ -13,6 +13,7 @@ from typing import TextIO
 from sam2_ros.export import checkpoints
 from sam2_ros.export.checkpoints import Checkpoint
 from sam2_ros.model.errors import Sam2RosError
+from sam2_ros.model.tables import format_table
 
 DESCRIPTION = 'List the official SAM 2 and SAM 2.1 checkpoints, or download one.'
 EXIT_INTERRUPTED = 130
@@ -67,16 +68,12 @@ def _download(args: argparse.Namespace) -> int:
 
 
 def _listing(base_url: str) -> str:
-    rows = [_row(checkpoint, base_url) for checkpoint in checkpoints.CHECKPOINTS]
-    header = ('model', 'parameters', 'size', 'published at')
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    lines = [
-        '  '.join((
-            row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].rjust(widths[2]), row[3]))
-        for row in [header, *rows]
-    ]
+    table = format_table(
+        ('model', 'parameters', 'size', 'published at'),
+        [_row(checkpoint, base_url) for checkpoint in checkpoints.CHECKPOINTS],
+        right=('parameters', 'size'))
     return '\n'.join([
-        *lines, '',
+        table, '',
         'Published by Meta under Apache-2.0: https://github.com/facebookresearch/sam2',
         'Download one: sam2-ros checkpoints --download MODEL',
     ])
