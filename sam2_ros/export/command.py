@@ -1,0 +1,67 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``sam2-ros export``: a checkpoint becomes a bundle."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from sam2_ros.export import configs
+from sam2_ros.export.exporter import DEFAULT_OPSET, ExportOptions, export_bundle
+from sam2_ros.export.trace import OPSETS
+from sam2_ros.model.bundle import PRECISIONS
+
+DESCRIPTION = 'Export a SAM 2 or SAM 2.1 checkpoint to a bundle of ONNX graphs.'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``sam2-ros export``."""
+    parser.add_argument(
+        '--model', default='sam2.1_tiny', choices=tuple(configs.VARIANTS), metavar='MODEL',
+        help=f'one of {", ".join(configs.VARIANTS)} (default: %(default)s)')
+    weights = parser.add_mutually_exclusive_group(required=True)
+    weights.add_argument(
+        '--checkpoint', type=Path, metavar='FILE',
+        help='the weights, as SAM 2 publishes them; see `sam2-ros checkpoints`')
+    weights.add_argument(
+        '--random-weights', action='store_true',
+        help='for trials without a checkpoint: right in size and speed, masks mean nothing')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of the random weights (default: %(default)s)')
+    parser.add_argument(
+        '--image-size', type=int, metavar='PIXELS',
+        help="side of the picture that the model sees; smaller is faster and coarser (default: the "
+             "model's own, 1024 for all but sam2_nano's 256)")
+    parser.add_argument(
+        '--precision', choices=PRECISIONS, default='fp32',
+        help='fp16 halves the bundle and is meant for GPUs (default: %(default)s)')
+    parser.add_argument(
+        '--opset', type=int, choices=OPSETS, default=DEFAULT_OPSET,
+        help='version of the ONNX operators (default: %(default)s)')
+    parser.add_argument(
+        '--output', type=Path, metavar='FOLDER',
+        help='the bundle to write (default: MODEL_IMAGESIZE_PRECISION in the current folder)')
+    parser.add_argument(
+        '--force', action='store_true', help='replace the bundle that is there')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export as the arguments say; :raises ExportError: one line that says why not."""
+    size = args.image_size or configs.default_image_size(args.model)
+    output = args.output or Path(f'{args.model}_{size}_{args.precision}')
+    options = ExportOptions(
+        model=args.model, output=output, checkpoint=args.checkpoint, seed=args.seed,
+        image_size=args.image_size, precision=args.precision, opset=args.opset, force=args.force)
+    # As Ctrl-C: leave through the clean-up and not at once.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    bundle = export_bundle(options, _write)
+    print(f'{bundle.path}: bundle ready; look at it with `sam2-ros info {bundle.path}`')
+    return 0
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,302 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The pipeline from weights to a checked bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from sam2.modeling.sam2_base import SAM2Base
+
+import sam2_ros
+from sam2_ros.export import configs, trace, verify
+from sam2_ros.export.errors import ExportError
+from sam2_ros.export.graphs import ImageDecoder, ImageEncoder
+from sam2_ros.export.half import to_half
+from sam2_ros.export.simplify import simplify
+from sam2_ros.export.trace import OPSETS, Signature
+from sam2_ros.export.verify import Case
+from sam2_ros.model.bundle import (
+    FORMAT_VERSION,
+    MANIFEST_NAME,
+    PRECISIONS,
+    Bundle,
+    Constants,
+    GraphInfo,
+    Manifest,
+    sha256_of,
+)
+
+DEFAULT_OPSET = 18
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What to export, and where to; without a checkpoint the weights are random, from ``seed``."""
+
+    model: str
+    output: Path
+    checkpoint: Path | None = None
+    seed: int = 0
+    image_size: int | None = None
+    precision: str = 'fp32'
+    opset: int = DEFAULT_OPSET
+    force: bool = False
+
+
+def export_bundle(options: ExportOptions, write: Callable[[str], None] = lambda _: None) -> Bundle:
+    """
+    Export a bundle to ``options.output``; ``write`` receives the text of the progress lines.
+
+    The bundle is made and checked in a hidden folder beside its place and renamed when it is
+    complete: whatever ends the export early leaves what was there before.
+
+    :raises ExportError: options that make no sense, an unfit checkpoint, a place that is taken, or
+        a graph that does not give PyTorch's numbers.
+    """
+    _check_options(options)
+    with _replaced_folder(options.output, options.force) as folder:
+        export = _Export(options, folder, _Progress(write))
+        export.run()
+    return Bundle.load(options.output)
+
+
+@dataclass
+class _Progress:
+    """One line a stage: what is done, how long it took, what came of it."""
+
+    write: Callable[[str], None]
+    notes: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def stage(self, title: str) -> Iterator[None]:
+        self.notes.clear()
+        self.write(f'{title:<44} ')
+        start = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            self.write('failed\n')
+            raise
+        note = '  ' + '; '.join(self.notes) if self.notes else ''
+        self.write(f'{time.monotonic() - start:6.1f} s{note}\n')
+
+
+class _Export:
+    """One run of the pipeline into an empty folder."""
+
+    def __init__(self, options: ExportOptions, folder: Path, progress: _Progress) -> None:
+        self._options = options
+        self._folder = folder
+        self._progress = progress
+        self._graphs: dict[str, GraphInfo] = {}
+        self._checks: dict[str, dict[str, Any]] = {}
+
+    def run(self) -> None:
+        """Write every graph and, when all are right, the manifest."""
+        with self._progress.stage('build model'):
+            model = self._build_model()
+        self._export_resize(model.image_size)
+        features = self._export_encoder(model)
+        self._export_decoder(model, features)
+        with self._progress.stage('write manifest'):
+            manifest = self._manifest(model)
+            (self._folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding='utf-8')
+            size = Bundle.load(self._folder).size_bytes
+            self._progress.notes.append(f'{size / 1e6:.1f} MB in {len(self._graphs)} graphs')
+
+    def _build_model(self) -> SAM2Base:
+        options = self._options
+        if options.checkpoint is None:
+            model = configs.random_model(options.model, options.image_size, options.seed)
+            weights = f'RANDOM weights, seed {options.seed}: for trials, its masks mean nothing'
+        else:
+            model = configs.load_model(options.model, options.checkpoint, options.image_size)
+            weights = options.checkpoint.name
+        side = model.image_size
+        self._progress.notes.append(f'{options.model}, {side} x {side}, {weights}')
+        return model
+
+    def _export_resize(self, image_size: int) -> None:
+        name = 'image_resize'
+        with self._progress.stage(f'{name}: build'):
+            graph = trace.image_resize(image_size, self._options.opset)
+        cases = verify.resize_cases(image_size)
+        signature = trace.resize_signature(image_size)
+        self._save_and_check(name, graph, signature, cases, verify.RESIZE_TOLERANCE)
+
+    def _export_encoder(self, model: SAM2Base) -> Sequence[NDArray[np.generic]]:
+        name = 'image_encoder'
+        size = model.image_size
+        signature = trace.encoder_signature(model)
+        with self._progress.stage(f'{name}: trace'):
+            example = (torch.zeros(1, size, size, 3),)
+            graph = trace.trace(ImageEncoder(model), signature, example, self._options.opset)
+        with self._progress.stage(f'{name}: run PyTorch'):
+            cases = verify.encoder_cases(model)
+        self._finish(name, graph, signature, cases)
+        return cases[0].expected
+
+    def _export_decoder(
+            self, model: SAM2Base, features: Sequence[NDArray[np.generic]]) -> None:
+        name = 'image_decoder'
+        signature = trace.decoder_signature(model)
+        with self._progress.stage(f'{name}: trace'):
+            example = (
+                *(torch.from_numpy(feature) for feature in features),
+                *_decoder_example(trace.mask_size(model)))
+            graph = trace.trace(ImageDecoder(model), signature, example, self._options.opset)
+        with self._progress.stage(f'{name}: run PyTorch'):
+            cases = verify.decoder_cases(model, features)
+        self._finish(name, graph, signature, cases)
+
+    def _finish(
+            self, name: str, graph: onnx.ModelProto, signature: Signature,
+            cases: list[Case]) -> None:
+        """Take a traced graph through simplification and precision to its checked file."""
+        with self._progress.stage(f'{name}: simplify'):
+            simplified = simplify(graph, signature, [case.inputs for case in cases])
+            self._progress.notes.append(simplified.report)
+        graph = simplified.model
+        precision = self._options.precision
+        if precision == 'fp16':
+            with self._progress.stage(f'{name}: convert to half precision'):
+                graph = to_half(graph, signature)
+                self._progress.notes.append(f'{graph.ByteSize() / 1e6:.1f} MB')
+        self._save_and_check(name, graph, signature, cases, verify.TOLERANCES[precision])
+        self._checks[name]['onnxsim'] = 'kept' if simplified.kept else 'refused'
+
+    def _save_and_check(
+            self, name: str, graph: onnx.ModelProto, signature: Signature, cases: list[Case],
+            tolerance: float) -> None:
+        with self._progress.stage(f'{name}: check against PyTorch'):
+            file = self._folder / f'{name}.onnx'
+            onnx.save(graph, file)
+            outputs = [output.name for output in signature.outputs]
+            difference = verify.check_graph(name, file, cases, outputs, tolerance)
+            self._progress.notes.append(
+                f'largest difference {difference:.1e} of the largest value, {tolerance:.0e} allowed')
+            self._graphs[name] = trace.describe_graph(file, signature)
+            self._checks[name] = {'largest_relative_difference': difference}
+
+    def _manifest(self, model: SAM2Base) -> Manifest:
+        decoder = model.sam_mask_decoder
+        return Manifest(
+            format_version=FORMAT_VERSION,
+            model=self._options.model,
+            trained=self._options.checkpoint is not None,
+            image_size=model.image_size,
+            mean=configs.MEAN,
+            std=configs.STD,
+            precision=self._options.precision,
+            opset=self._options.opset,
+            graphs=self._graphs,
+            constants=Constants(
+                mask_threshold=configs.MASK_THRESHOLD,
+                mask_size=trace.mask_size(model),
+                dynamic_multimask_via_stability=decoder.dynamic_multimask_via_stability,
+                stability_delta=decoder.dynamic_multimask_stability_delta,
+                stability_threshold=decoder.dynamic_multimask_stability_thresh),
+            provenance=self._provenance())
+
+    def _provenance(self) -> dict[str, Any]:
+        file = self._options.checkpoint
+        return {
+            'checkpoint': file.name if file else None,
+            'checkpoint_sha256': sha256_of(file) if file else None,
+            'seed': None if file else self._options.seed,
+            'versions': {
+                'sam2_ros': sam2_ros.__version__,
+                **{name: _version(name) for name in (
+                    'torch', 'sam2', 'onnx', 'onnxsim', 'onnxruntime')}},
+            'checks': self._checks}
+
+
+def _decoder_example(mask_size: int) -> tuple[torch.Tensor, ...]:
+    """Prompts of two objects that share the image, to trace the decoder with."""
+    objects, points = 2, 3
+    return (
+        torch.zeros(objects, points, 2), torch.ones(objects, points, dtype=torch.int32),
+        torch.zeros(1, 1, mask_size, mask_size), torch.zeros(1))
+
+
+def _version(module: str) -> str | None:
+    """Version of the distribution that holds ``module``: sam2 goes by several names."""
+    names = metadata.packages_distributions().get(module)
+    return metadata.version(names[0]) if names else None
+
+
+def _check_options(options: ExportOptions) -> None:
+    if options.opset not in OPSETS:
+        raise ExportError(
+            f'opset {options.opset} is not possible; choose from {OPSETS[0]} to {OPSETS[-1]}')
+    if options.precision not in PRECISIONS:
+        raise ExportError(
+            f'precision "{options.precision}" is unknown; there are: {", ".join(PRECISIONS)}')
+
+
+@contextlib.contextmanager
+def _replaced_folder(output: Path, force: bool) -> Iterator[Path]:
+    """
+    Give an empty folder that takes the place of ``output`` if all goes well, and vanishes if not.
+
+    Only an empty folder or, with ``force``, a bundle is replaced.
+    """
+    output = Path(os.path.abspath(output.expanduser()))
+    _check_place(output, force)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f'.{output.name}.', suffix='.partial', dir=output.parent))
+    except OSError as error:
+        raise ExportError(f'{output}: cannot be written ({error.strerror}); choose another --output') \
+            from None
+    try:
+        yield folder
+        folder.chmod(0o755)  # mkdtemp makes it readable for its owner alone
+        _check_place(output, force)
+        _swap_in(folder, output)
+    except OSError as error:
+        raise ExportError(f'{output}: cannot be written ({error.strerror or error})') from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_place(output: Path, force: bool) -> None:
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise ExportError(f'{output}: is a file; choose another --output')
+    if not any(output.iterdir()):
+        return
+    if not (output / MANIFEST_NAME).is_file():
+        raise ExportError(f'{output}: holds something that is no bundle; choose another --output')
+    if not force:
+        raise ExportError(f'{output}: holds a bundle already; replace it with --force')
+
+
+def _swap_in(folder: Path, output: Path) -> None:
+    """Rename ``folder`` to ``output``; what was there goes last, and comes back on failure."""
+    if not output.exists():
+        folder.rename(output)
+        return
+    old = folder.with_suffix('.old')
+    output.rename(old)
+    try:
+        folder.rename(output)
+    except BaseException:
+        old.rename(output)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

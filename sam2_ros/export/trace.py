@@ -1,0 +1,141 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From PyTorch modules to ONNX graphs with named inputs, outputs and dynamic sizes."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from sam2.modeling.sam2_base import SAM2Base
+from torch import Tensor, nn
+
+from sam2_ros.model.bundle import GraphInfo, TensorInfo, sha256_of
+
+OPSETS = (17, 18, 19, 20)
+#: Resize learned to antialias in opset 18.
+_RESIZE_OPSET = 18
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Names, shapes and types of what a graph takes and gives."""
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+
+def resize_signature(image_size: int) -> Signature:
+    """Signature of ``image_resize``: any image to image_size x image_size."""
+    return Signature(
+        (TensorInfo('image', (1, 'height', 'width', 3), 'uint8'),),
+        (TensorInfo('resized', (1, image_size, image_size, 3), 'float32'),))
+
+
+def encoder_signature(model: SAM2Base) -> Signature:
+    """Signature of ``image_encoder``, with the sizes of ``model``."""
+    size = model.image_size
+    return Signature((TensorInfo('image', (1, size, size, 3), 'float32'),), _features(model))
+
+
+def decoder_signature(model: SAM2Base) -> Signature:
+    """Signature of ``image_decoder``: B objects, N points, K masks (1 or B)."""
+    side = mask_size(model)
+    masks = model.sam_mask_decoder.num_mask_tokens
+    return Signature(
+        (*_features(model),
+         TensorInfo('point_coords', ('B', 'N', 2), 'float32'),
+         TensorInfo('point_labels', ('B', 'N'), 'int32'),
+         TensorInfo('mask_input', ('K', 1, side, side), 'float32'),
+         TensorInfo('has_mask_input', ('K',), 'float32')),
+        (TensorInfo('masks', ('B', masks, side, side), 'float32'),
+         TensorInfo('iou_predictions', ('B', masks), 'float32'),
+         TensorInfo('object_score_logits', ('B', 1), 'float32'),
+         TensorInfo('mask_tokens_out', ('B', masks, model.hidden_dim), 'float32')))
+
+
+def mask_size(model: SAM2Base) -> int:
+    """Side of the low-resolution masks that ``model`` gives and takes, in pixels."""
+    side: int = model.sam_prompt_encoder.mask_input_size[0]
+    return side
+
+
+def trace(
+        module: nn.Module, signature: Signature, example: tuple[Tensor, ...],
+        opset: int) -> onnx.ModelProto:
+    """Return ``module`` as an ONNX graph; ``example`` are inputs to trace it with."""
+    dynamic = {
+        tensor.name: {axis: size for axis, size in enumerate(tensor.shape) if isinstance(size, str)}
+        for tensor in (*signature.inputs, *signature.outputs)}
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # That tracing is deprecated, that it freezes Python values.
+        # Tracing (dynamo=False) and not torch.export: the latter cannot leave open whether K is 1
+        # or B. It makes K and B one size, and the graph then fails at K = 1, B > 1. Besides,
+        # tracing took 1 s where torch.export took 12 (PyTorch 2.13, sam2_nano).
+        torch.onnx.export(
+            module.eval(), example, buffer, dynamo=False, opset_version=opset,
+            input_names=[tensor.name for tensor in signature.inputs],
+            output_names=[tensor.name for tensor in signature.outputs], dynamic_axes=dynamic)
+    model = onnx.load_from_string(buffer.getvalue())
+    declare(model, signature)
+    return model
+
+
+def image_resize(image_size: int, opset: int) -> onnx.ModelProto:
+    """
+    Return the graph that scales any uint8 image to float32 image_size x image_size.
+
+    The numbers are those of torchvision's ``Resize`` on a float tensor (bilinear, antialiased),
+    which ``SAM2Transforms`` uses. ``exclude_outside`` makes ONNX renormalise the filter at the
+    border as PyTorch does. Channels stay last: a transpose would cost more than the scaling.
+    """
+    nodes = [
+        helper.make_node('Cast', ['image'], ['pixels'], name='cast', to=TensorProto.FLOAT),
+        helper.make_node(
+            'Resize', ['pixels', '', '', 'sizes'], ['resized'], name='resize', mode='linear',
+            antialias=1, exclude_outside=1, coordinate_transformation_mode='half_pixel')]
+    sizes = np.array([1, image_size, image_size, 3], np.int64)
+    graph = helper.make_graph(
+        nodes, 'image_resize', [], [], [numpy_helper.from_array(sizes, 'sizes')])
+    opsets = [helper.make_opsetid('', max(opset, _RESIZE_OPSET))]
+    model = helper.make_model_gen_version(graph, opset_imports=opsets)
+    declare(model, resize_signature(image_size))
+    return model
+
+
+def declare(model: onnx.ModelProto, signature: Signature) -> None:
+    """Write shapes and types of ``signature`` into the graph, and nothing that describes it else."""
+    del model.graph.input[:]
+    del model.graph.output[:]
+    del model.graph.value_info[:]
+    del model.metadata_props[:]
+    model.graph.input.extend(_value_info(tensor) for tensor in signature.inputs)
+    model.graph.output.extend(_value_info(tensor) for tensor in signature.outputs)
+
+
+def describe_graph(file: Path, signature: Signature) -> GraphInfo:
+    """Return the manifest's entry for an ONNX file."""
+    return GraphInfo(file.name, sha256_of(file), signature.inputs, signature.outputs)
+
+
+def _features(model: SAM2Base) -> tuple[TensorInfo, ...]:
+    side = model.sam_image_embedding_size
+    decoder = model.sam_mask_decoder
+    return (
+        TensorInfo('image_embed', (1, model.hidden_dim, side, side), 'float32'),
+        TensorInfo(
+            'high_res_features_0', (1, decoder.conv_s0.out_channels, 4 * side, 4 * side), 'float32'),
+        TensorInfo(
+            'high_res_features_1', (1, decoder.conv_s1.out_channels, 2 * side, 2 * side), 'float32'))
+
+
+def _value_info(tensor: TensorInfo) -> onnx.ValueInfoProto:
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))
+    return helper.make_tensor_value_info(tensor.name, kind, tensor.shape)
