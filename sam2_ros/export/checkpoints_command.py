@@ -12,7 +12,6 @@ from typing import TextIO
 
 from sam2_ros.export import checkpoints
 from sam2_ros.export.checkpoints import Checkpoint
-from sam2_ros.model.errors import Sam2RosError
 from sam2_ros.model.tables import format_table
 
 DESCRIPTION = 'List the official SAM 2 and SAM 2.1 checkpoints, or download one.'
@@ -37,18 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List or download; return the exit status."""
+    """List or download; return the exit status. :raises DownloadError: why that failed."""
     if args.download is None:
         print(_listing(args.base_url))
         return 0
-    try:
-        return _download(args)
-    except Sam2RosError as error:
-        print(f'sam2-ros checkpoints: {error}', file=sys.stderr)
-        return 1
-
-
-def _download(args: argparse.Namespace) -> int:
     checkpoint = checkpoints.find_checkpoint(args.download)
     bar = _ProgressBar(checkpoint.file, sys.stderr)
     try:
