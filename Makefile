@@ -1,0 +1,37 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# What a newcomer types. Everything lands inside the checkout: .venv, build, install, log, output.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test bench lint clean
+
+# more arguments for pytest: make test PYTEST_ARGS='test/model -k parity'
+PYTEST_ARGS ?=
+
+in_environment = . .ci/environment.sh &&
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## .venv with all that is needed; uses a ROS 2 that is sourced, brings its own otherwise
+	@.ci/setup
+
+build: setup  ## the messages and the package, with colcon
+	@.ci/build
+
+demo: build  ## export a model, start the node, publish photographs and prompts, write masks to output/demo
+	@$(in_environment) sam2-ros demo --output output/demo
+
+test: build  ## all tests
+	@$(in_environment) pytest $(PYTEST_ARGS)
+
+bench: build  ## latency and memory of SAM 2.1 tiny beside PyTorch, into output/benchmark
+	@$(in_environment) sam2-ros benchmark --output output/benchmark
+
+lint: setup  ## ruff and mypy
+	@.venv/bin/ruff check . && .venv/bin/mypy
+
+clean:  ## forget the build and the results; .venv stays
+	rm -rf build install log output
