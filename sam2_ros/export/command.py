@@ -5,23 +5,33 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from sam2_ros.export import configs
-from sam2_ros.export.exporter import DEFAULT_OPSET, ExportOptions, export_bundle
-from sam2_ros.export.trace import OPSETS
+from sam2_ros.export.errors import ExportError
+from sam2_ros.export.options import (
+    DEFAULT_OPSET,
+    OPSETS,
+    VARIANTS,
+    ExportOptions,
+    checked_image_size,
+)
 from sam2_ros.model.bundle import PRECISIONS
 
 DESCRIPTION = 'Export a SAM 2 or SAM 2.1 checkpoint to a bundle of ONNX graphs.'
+
+#: What a shell reports of a command that Ctrl-C ended.
+_INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``sam2-ros export``."""
     parser.add_argument(
-        '--model', default='sam2.1_tiny', choices=tuple(configs.VARIANTS), metavar='MODEL',
-        help=f'one of {", ".join(configs.VARIANTS)} (default: %(default)s)')
+        '--model', default='sam2.1_tiny', choices=tuple(VARIANTS), metavar='MODEL',
+        help=f'one of {", ".join(VARIANTS)} (default: %(default)s)')
     weights = parser.add_mutually_exclusive_group(required=True)
     weights.add_argument(
         '--checkpoint', type=Path, metavar='FILE',
@@ -50,16 +60,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export as the arguments say; :raises ExportError: one line that says why not."""
-    size = args.image_size or configs.default_image_size(args.model)
-    output = args.output or Path(f'{args.model}_{size}_{args.precision}')
+    size = checked_image_size(args.model, args.image_size)
     options = ExportOptions(
-        model=args.model, output=output, checkpoint=args.checkpoint, seed=args.seed,
-        image_size=args.image_size, precision=args.precision, opset=args.opset, force=args.force)
-    # As Ctrl-C: leave through the clean-up and not at once.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    bundle = export_bundle(options, _write)
-    print(f'{bundle.path}: bundle ready; look at it with `sam2-ros info {bundle.path}`')
+        model=args.model, output=args.output or Path(f'{args.model}_{size}_{args.precision}'),
+        checkpoint=args.checkpoint, seed=args.seed, image_size=size, precision=args.precision,
+        opset=args.opset, force=args.force)
+    try:
+        from sam2_ros.export.exporter import export_bundle
+    except ModuleNotFoundError as error:
+        raise ExportError(
+            f'exporting needs the Python package {error.name}, which is not installed; README says '
+            'under "Exporting" what a workstation needs') from None
+    try:
+        with _sigterm_as_interrupt():
+            bundle = export_bundle(options, _write)
+    except KeyboardInterrupt:
+        print('interrupted; nothing was written', file=sys.stderr)
+        return _INTERRUPTED
+    print(f'{bundle.path}: bundle ready; `sam2-ros info {bundle.path}` describes it')
     return 0
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let ``kill`` leave through the clean-up, as Ctrl-C does."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _write(text: str) -> None:

@@ -1,11 +1,10 @@
 # Copyright 2026 The sam2_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which models there are, and how each is built, with weights from a checkpoint or at random."""
+"""How each model is built, with weights from a checkpoint or at random."""
 
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from sam2.modeling.sam2_base import SAM2Base
 
 from sam2_ros.export.errors import ExportError
+from sam2_ros.export.options import Variant, checked_image_size, find_variant
 
 #: Of pixels in 0..1, RGB; ``sam2.utils.transforms.SAM2Transforms`` for every SAM 2 model.
 MEAN = (0.485, 0.456, 0.406)
@@ -24,40 +24,16 @@ STD = (0.229, 0.224, 0.225)
 #: Logits above it are the object; default of ``sam2.sam2_image_predictor.SAM2ImagePredictor``.
 MASK_THRESHOLD = 0.0
 
-#: The coarsest level of the trunk has stride 32, and its window position embedding tiles 8 x 4.
-IMAGE_SIZE_STEP = 32
-IMAGE_SIZE_LIMITS = (128, 2048)
-
 #: What ``sam2.build_sam.build_sam2`` overrides with ``apply_postprocessing=True``, its default.
 _POSTPROCESSING = {
     'dynamic_multimask_via_stability': True,
     'dynamic_multimask_stability_delta': 0.05,
     'dynamic_multimask_stability_thresh': 0.98,
 }
+#: What ``torch.load`` raises for files that are damaged, incomplete or no checkpoints at all.
+_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, BadZipFile, pickle.UnpicklingError)
 #: Spread of the noise on parameters that SAM 2 starts as constants (see ``random_model``).
 _NOISE = 0.02
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A model that can be exported: its config file inside a package, and its own image size."""
-
-    package: str
-    config: str
-    image_size: int
-
-
-VARIANTS = {
-    'sam2.1_tiny': Variant('sam2', 'configs/sam2.1/sam2.1_hiera_t.yaml', 1024),
-    'sam2.1_small': Variant('sam2', 'configs/sam2.1/sam2.1_hiera_s.yaml', 1024),
-    'sam2.1_base_plus': Variant('sam2', 'configs/sam2.1/sam2.1_hiera_b+.yaml', 1024),
-    'sam2.1_large': Variant('sam2', 'configs/sam2.1/sam2.1_hiera_l.yaml', 1024),
-    'sam2_tiny': Variant('sam2', 'configs/sam2/sam2_hiera_t.yaml', 1024),
-    'sam2_small': Variant('sam2', 'configs/sam2/sam2_hiera_s.yaml', 1024),
-    'sam2_base_plus': Variant('sam2', 'configs/sam2/sam2_hiera_b+.yaml', 1024),
-    'sam2_large': Variant('sam2', 'configs/sam2/sam2_hiera_l.yaml', 1024),
-    'sam2_nano': Variant('sam2_ros.export', 'configs/sam2_nano.yaml', 256),
-}
 
 
 def random_model(name: str, image_size: int | None = None, seed: int = 0) -> SAM2Base:
@@ -95,26 +71,8 @@ def load_model(name: str, checkpoint: Path, image_size: int | None = None) -> SA
     return model
 
 
-def default_image_size(name: str) -> int:
-    """Return the image size that model ``name`` was made for; :raises ExportError: unknown name."""
-    return _variant(name).image_size
-
-
-def _variant(name: str) -> Variant:
-    if name not in VARIANTS:
-        raise ExportError(f'unknown model "{name}"; there are: {", ".join(VARIANTS)}')
-    return VARIANTS[name]
-
-
 def _instantiate(name: str, image_size: int | None) -> SAM2Base:
-    variant = _variant(name)
-    size = variant.image_size if image_size is None else image_size
-    low, high = IMAGE_SIZE_LIMITS
-    if size % IMAGE_SIZE_STEP or not low <= size <= high:
-        raise ExportError(
-            f'image size {size} is not possible; take a multiple of {IMAGE_SIZE_STEP} from {low} '
-            f'to {high}, such as {variant.image_size}')
-    config = _config(variant, size)
+    config = _config(find_variant(name), checked_image_size(name, image_size))
     model: SAM2Base = instantiate(config.model, _recursive_=True)
     return model.eval()
 
@@ -144,16 +102,16 @@ def _read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
             f'{file}: no such file; `sam2-ros checkpoints` lists what can be downloaded')
     try:
         document = torch.load(file, map_location='cpu', weights_only=True)
-    except (OSError, EOFError, ValueError, RuntimeError, BadZipFile, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         reason = str(error).strip().split('\n')[0][:120] or type(error).__name__
         raise ExportError(
-            f'{file}: cannot be read as a PyTorch checkpoint, it is damaged, incomplete or something '
-            f'else ({reason})') from None
+            f'{file}: cannot be read as a PyTorch checkpoint; it is damaged, incomplete or '
+            f'something else: {reason}') from None
     weights = document.get('model') if isinstance(document, dict) else None
     if not isinstance(weights, dict) or not all(
             isinstance(value, torch.Tensor) for value in weights.values()):
         raise ExportError(
-            f"{file}: a PyTorch file, but not a SAM 2 checkpoint: it holds no weights under 'model'")
+            f'{file}: a PyTorch file, but no SAM 2 checkpoint: it has no weights under "model"')
     return weights
 
 
@@ -172,7 +130,7 @@ def _check_weights(
         ) if count]
     if problems:
         raise ExportError(
-            f'{file}: its weights are not those of {name} ({"; ".join(problems)}); choose the model '
+            f'{file}: its weights are not those of {name} ({"; ".join(problems)}); name the model '
             'that the checkpoint was made for with --model')
 
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 import time
@@ -15,7 +14,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
@@ -26,13 +24,13 @@ from sam2_ros.export import configs, trace, verify
 from sam2_ros.export.errors import ExportError
 from sam2_ros.export.graphs import ImageDecoder, ImageEncoder
 from sam2_ros.export.half import to_half
+from sam2_ros.export.options import ExportOptions
 from sam2_ros.export.simplify import simplify
-from sam2_ros.export.trace import OPSETS, Signature
-from sam2_ros.export.verify import Case
+from sam2_ros.export.trace import Signature
+from sam2_ros.export.verify import Case, Tolerance
 from sam2_ros.model.bundle import (
     FORMAT_VERSION,
     MANIFEST_NAME,
-    PRECISIONS,
     Bundle,
     Constants,
     GraphInfo,
@@ -40,24 +38,9 @@ from sam2_ros.model.bundle import (
     sha256_of,
 )
 
-DEFAULT_OPSET = 18
 
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What to export, and where to; without a checkpoint the weights are random, from ``seed``."""
-
-    model: str
-    output: Path
-    checkpoint: Path | None = None
-    seed: int = 0
-    image_size: int | None = None
-    precision: str = 'fp32'
-    opset: int = DEFAULT_OPSET
-    force: bool = False
-
-
-def export_bundle(options: ExportOptions, write: Callable[[str], None] = lambda _: None) -> Bundle:
+def export_bundle(
+        options: ExportOptions, write: Callable[[str], None] = lambda text: None) -> Bundle:
     """
     Export a bundle to ``options.output``; ``write`` receives the text of the progress lines.
 
@@ -67,11 +50,15 @@ def export_bundle(options: ExportOptions, write: Callable[[str], None] = lambda 
     :raises ExportError: options that make no sense, an unfit checkpoint, a place that is taken, or
         a graph that does not give PyTorch's numbers.
     """
-    _check_options(options)
+    options.check()
     with _replaced_folder(options.output, options.force) as folder:
         export = _Export(options, folder, _Progress(write))
         export.run()
     return Bundle.load(options.output)
+
+
+#: Ends the name of a folder that an export works in; left behind only by a kill -9.
+_PARTIAL = '.partial'
 
 
 @dataclass
@@ -136,9 +123,9 @@ class _Export:
             graph = trace.image_resize(image_size, self._options.opset)
         cases = verify.resize_cases(image_size)
         signature = trace.resize_signature(image_size)
-        self._save_and_check(name, graph, signature, cases, verify.RESIZE_TOLERANCE)
+        self._save_and_check(name, graph, signature, cases, Tolerance(verify.RESIZE_TOLERANCE, 1.0))
 
-    def _export_encoder(self, model: SAM2Base) -> Sequence[NDArray[np.generic]]:
+    def _export_encoder(self, model: SAM2Base) -> Sequence[NDArray[Any]]:
         name = 'image_encoder'
         size = model.image_size
         signature = trace.encoder_signature(model)
@@ -151,7 +138,7 @@ class _Export:
         return cases[0].expected
 
     def _export_decoder(
-            self, model: SAM2Base, features: Sequence[NDArray[np.generic]]) -> None:
+            self, model: SAM2Base, features: Sequence[NDArray[Any]]) -> None:
         name = 'image_decoder'
         signature = trace.decoder_signature(model)
         with self._progress.stage(f'{name}: trace'):
@@ -181,14 +168,15 @@ class _Export:
 
     def _save_and_check(
             self, name: str, graph: onnx.ModelProto, signature: Signature, cases: list[Case],
-            tolerance: float) -> None:
+            tolerance: Tolerance) -> None:
         with self._progress.stage(f'{name}: check against PyTorch'):
             file = self._folder / f'{name}.onnx'
             onnx.save(graph, file)
             outputs = [output.name for output in signature.outputs]
             difference = verify.check_graph(name, file, cases, outputs, tolerance)
             self._progress.notes.append(
-                f'largest difference {difference:.1e} of the largest value, {tolerance:.0e} allowed')
+                f'largest difference {difference:.1e} of the largest value, allowed '
+                f'{tolerance.difference:.0e}')
             self._graphs[name] = trace.describe_graph(file, signature)
             self._checks[name] = {'largest_relative_difference': difference}
 
@@ -239,15 +227,6 @@ def _version(module: str) -> str | None:
     return metadata.version(names[0]) if names else None
 
 
-def _check_options(options: ExportOptions) -> None:
-    if options.opset not in OPSETS:
-        raise ExportError(
-            f'opset {options.opset} is not possible; choose from {OPSETS[0]} to {OPSETS[-1]}')
-    if options.precision not in PRECISIONS:
-        raise ExportError(
-            f'precision "{options.precision}" is unknown; there are: {", ".join(PRECISIONS)}')
-
-
 @contextlib.contextmanager
 def _replaced_folder(output: Path, force: bool) -> Iterator[Path]:
     """
@@ -255,23 +234,24 @@ def _replaced_folder(output: Path, force: bool) -> Iterator[Path]:
 
     Only an empty folder or, with ``force``, a bundle is replaced.
     """
-    output = Path(os.path.abspath(output.expanduser()))
-    _check_place(output, force)
+    output = output.expanduser().absolute()
+    folder = None
     try:
+        _check_place(output, force)
         output.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f'.{output.name}.', suffix='.partial', dir=output.parent))
-    except OSError as error:
-        raise ExportError(f'{output}: cannot be written ({error.strerror}); choose another --output') \
-            from None
-    try:
+        folder = Path(tempfile.mkdtemp(
+            prefix=f'.{output.name}.', suffix=_PARTIAL, dir=output.parent))
         yield folder
         folder.chmod(0o755)  # mkdtemp makes it readable for its owner alone
         _check_place(output, force)
         _swap_in(folder, output)
     except OSError as error:
-        raise ExportError(f'{output}: cannot be written ({error.strerror or error})') from None
+        raise ExportError(
+            f'{output}: cannot be written ({error.strerror or error}); choose another --output') \
+            from None
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_place(output: Path, force: bool) -> None:

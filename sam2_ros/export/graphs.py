@@ -33,6 +33,10 @@ class ImageEncoder(nn.Module):
     ``high_res_features_1`` [1, C/4, S/8, S/8].
     """
 
+    position: Tensor
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, model: SAM2Base) -> None:
         super().__init__()
         encoder = model.image_encoder
@@ -84,6 +88,9 @@ class ImageDecoder(nn.Module):
     is computed once.
     """
 
+    no_mask: Tensor
+    no_memory: Tensor
+
     def __init__(self, model: SAM2Base) -> None:
         super().__init__()
         self.prompts = PointEmbedding(model.sam_prompt_encoder)
@@ -114,6 +121,9 @@ class ImageDecoder(nn.Module):
 class PointEmbedding(nn.Module):
     """Points [B, N, 2] and labels [B, N] to [B, N, C]; ``PromptEncoder._embed_points``."""
 
+    frequencies: Tensor
+    labels: Tensor
+
     def __init__(self, encoder: PromptEncoder) -> None:
         super().__init__()
         self.image_size = float(encoder.input_image_size[0])
@@ -133,6 +143,8 @@ class PointEmbedding(nn.Module):
 
 class BroadcastTransformer(nn.Module):
     """``TwoWayTransformer`` with image keys of batch K and tokens of batch B, K being 1 or B."""
+
+    position: Tensor
 
     def __init__(self, transformer: TwoWayTransformer, position: Tensor) -> None:
         """:param position: encoding of the image grid, [1, C, E, E]."""
@@ -185,6 +197,8 @@ def _attention(attention: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 class MaskHeads(nn.Module):
     """What ``MaskDecoder.predict_masks`` does before and after its transformer."""
+
+    output_tokens: Tensor
 
     def __init__(self, decoder: MaskDecoder) -> None:
         super().__init__()

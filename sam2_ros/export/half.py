@@ -8,13 +8,16 @@ from collections.abc import Iterable
 
 import onnx
 from onnx import NodeProto, TensorProto
+
 # Of the converters in circulation this is the one that is kept up, inside ONNX Runtime itself.
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 from sam2_ros.export.trace import Signature, declare
 
 #: Sums over many terms, and the roots and exponentials behind normalisation and softmax.
-_FLOAT32_OPS = ('LayerNormalization', 'Softmax', 'ReduceMean', 'Pow', 'Sqrt', 'Resize', 'Sin', 'Cos')
+_FLOAT32_OPS = (
+    'LayerNormalization', 'Softmax', 'ReduceMean', 'Pow', 'Sqrt', 'Resize', 'Sin', 'Cos')
 
 
 def to_half(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
@@ -25,15 +28,18 @@ def to_half(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
     sine (float16 knows only every second pixel at 1024 and more); and everything between the
     picture and the first convolution.
     """
-    nodes = list(model.graph.node)
+    half = onnx.ModelProto()
+    half.CopyFrom(model)
+    _constants_to_initializers(half.graph)
+    nodes = list(half.graph.node)
     float32 = {node.name for node in nodes if node.op_type in ('Sqrt', 'Pow')}
     float32 |= _neighbours(nodes, float32)
     float32 |= _before(nodes, ('Sin', 'Cos', 'Conv'))
-    half = onnx.ModelProto()
-    half.CopyFrom(model)
     half = convert_float_to_float16(
         half, keep_io_types=True, op_block_list=list(_FLOAT32_OPS), node_block_list=list(float32))
+    _drop_repeated_casts(half.graph)
     _drop_rounded_inputs(half)
+    OnnxModel.graph_topological_sort(half.graph)  # The converter appends its casts at the end.
     declare(half, signature)
     return half
 
@@ -60,6 +66,25 @@ def _before(nodes: list[NodeProto], op_types: Iterable[str]) -> set[str]:
                 found.add(node.name)
                 waiting.extend(node.input)
     return found
+
+
+def _constants_to_initializers(graph: onnx.GraphProto) -> None:
+    """The converter leaves an initializer of float32 nodes alone, but rounds every Constant."""
+    for node in [node for node in graph.node if node.op_type == 'Constant']:
+        value = onnx.TensorProto()
+        value.CopyFrom(node.attribute[0].t)
+        value.name = node.output[0]
+        graph.initializer.append(value)
+        graph.node.remove(node)
+
+
+def _drop_repeated_casts(graph: onnx.GraphProto) -> None:
+    """The converter writes the same cast once for every float32 node that reads the tensor."""
+    seen: set[str] = set()
+    for node in list(graph.node):
+        if node.output[0] in seen:
+            graph.node.remove(node)
+        seen.add(node.output[0])
 
 
 def _drop_rounded_inputs(model: onnx.ModelProto) -> None:

@@ -52,7 +52,8 @@ def _refusal(model: onnx.ModelProto, candidate: onnx.ModelProto, cases: Sequence
     after = run_graph(candidate, cases)
     difference = max(
         relative_difference(new, old)
-        for answers, others in zip(after, before) for new, old in zip(answers, others))
+        for answers, others in zip(after, before, strict=True)
+        for new, old in zip(answers, others, strict=True))
     if not difference <= TOLERANCE:
         return f'its numbers differ by {difference:.1e} of the largest value'
     return ''

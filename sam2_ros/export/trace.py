@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from sam2_ros.model.bundle import GraphInfo, TensorInfo, sha256_of
 
-OPSETS = (17, 18, 19, 20)
 #: Resize learned to antialias in opset 18.
 _RESIZE_OPSET = 18
 
@@ -73,17 +72,18 @@ def trace(
     dynamic = {
         tensor.name: {axis: size for axis, size in enumerate(tensor.shape) if isinstance(size, str)}
         for tensor in (*signature.inputs, *signature.outputs)}
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # That tracing is deprecated, that it freezes Python values.
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        file = Path(folder) / 'graph.onnx'
+        # They say that tracing is deprecated, and that it freezes Python values.
+        warnings.simplefilter('ignore')
         # Tracing (dynamo=False) and not torch.export: the latter cannot leave open whether K is 1
         # or B. It makes K and B one size, and the graph then fails at K = 1, B > 1. Besides,
         # tracing took 1 s where torch.export took 12 (PyTorch 2.13, sam2_nano).
         torch.onnx.export(
-            module.eval(), example, buffer, dynamo=False, opset_version=opset,
+            module.eval(), example, file, dynamo=False, opset_version=opset,
             input_names=[tensor.name for tensor in signature.inputs],
             output_names=[tensor.name for tensor in signature.outputs], dynamic_axes=dynamic)
-    model = onnx.load_from_string(buffer.getvalue())
+        model = onnx.load(file)
     declare(model, signature)
     return model
 
@@ -111,7 +111,7 @@ def image_resize(image_size: int, opset: int) -> onnx.ModelProto:
 
 
 def declare(model: onnx.ModelProto, signature: Signature) -> None:
-    """Write shapes and types of ``signature`` into the graph, and nothing that describes it else."""
+    """Describe the graph's inputs and outputs by ``signature``, and nothing else in it."""
     del model.graph.input[:]
     del model.graph.output[:]
     del model.graph.value_info[:]
@@ -127,13 +127,12 @@ def describe_graph(file: Path, signature: Signature) -> GraphInfo:
 
 def _features(model: SAM2Base) -> tuple[TensorInfo, ...]:
     side = model.sam_image_embedding_size
-    decoder = model.sam_mask_decoder
+    channels_0 = model.sam_mask_decoder.conv_s0.out_channels
+    channels_1 = model.sam_mask_decoder.conv_s1.out_channels
     return (
         TensorInfo('image_embed', (1, model.hidden_dim, side, side), 'float32'),
-        TensorInfo(
-            'high_res_features_0', (1, decoder.conv_s0.out_channels, 4 * side, 4 * side), 'float32'),
-        TensorInfo(
-            'high_res_features_1', (1, decoder.conv_s1.out_channels, 2 * side, 2 * side), 'float32'))
+        TensorInfo('high_res_features_0', (1, channels_0, 4 * side, 4 * side), 'float32'),
+        TensorInfo('high_res_features_1', (1, channels_1, 2 * side, 2 * side), 'float32'))
 
 
 def _value_info(tensor: TensorInfo) -> onnx.ValueInfoProto:
