@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
@@ -104,12 +104,11 @@ def generate_launch_description() -> LaunchDescription:
 def _start_node(context: LaunchContext) -> list[Action]:
     """Return the node; a function, as what an empty argument means can only be said in one."""
     value = context.launch_configurations
-    name = value['node_name']
     return [
         Node(
             package='sam2_ros',
             executable='sam2_node',
-            name=name,
+            name=value['node_name'],
             namespace=value['namespace'],
             parameters=[value['params_file'], _parameters(value)],
             remappings=_remappings(value),
@@ -123,12 +122,9 @@ def _start_node(context: LaunchContext) -> list[Action]:
 
 def _parameters(value: dict[str, str]) -> dict[str, ParameterValue]:
     """Return the parameters that were given as arguments: they come before the file's."""
-    given = {name: value[name] for name in PARAMETER_ARGUMENTS if value[name]}
-    if 'bundle' in given:  # the shell leaves the ~ of bundle:=~/folder as it is
-        given['bundle'] = str(Path(given['bundle']).expanduser())
     return {
-        name: ParameterValue(text, value_type=PARAMETER_ARGUMENTS[name])
-        for name, text in given.items()
+        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+        for name, kind in PARAMETER_ARGUMENTS.items() if value[name]
     }
 
 

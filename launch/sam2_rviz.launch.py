@@ -15,7 +15,7 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -71,8 +71,9 @@ def _start_rviz(context: LaunchContext) -> list[Action]:
             executable='rviz2',
             namespace=value['namespace'],
             arguments=arguments,
-            parameters=[
-                {'use_sim_time': ParameterValue(value['use_sim_time'], value_type=bool)}],
+            parameters=[{
+                'use_sim_time': ParameterValue(
+                    LaunchConfiguration('use_sim_time'), value_type=bool)}],
             remappings=[
                 ('image', value['image']),
                 ('points', value['points']),

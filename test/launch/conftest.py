@@ -1,0 +1,108 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of this folder share: a ROS domain of their own, an observer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# 0..101 are safe on Linux; 0 is everybody's
+DOMAINS = 101
+# Loading and warming up the smallest model takes 1 s; a busy CI machine gets far more.
+START_TIMEOUT = 60.0
+
+
+@pytest.fixture(autouse=True, scope='session')
+def domain() -> Iterator[int]:
+    """Keep the nodes of this test run to themselves: a domain of their own on this machine."""
+    domain_id = 1 + os.getpid() % DOMAINS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('ROS_DOMAIN_ID', str(domain_id))
+        patch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+        yield domain_id
+
+
+@pytest.fixture(scope='session')
+def share() -> Path:
+    """Folder that the package's launch and config files are installed in."""
+    packages = pytest.importorskip(
+        'ament_index_python.packages', reason='no ROS 2 in this environment')
+    return Path(packages.get_package_share_directory('sam2_ros'))
+
+
+class Observer:
+    """A node that looks at other nodes."""
+
+    def __init__(self, rclpy: Any) -> None:
+        self._context = rclpy.Context()
+        self._context.init()
+        self.node = rclpy.create_node('observer', context=self._context)
+        self._executor = rclpy.executors.SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._watched: list[subprocess.Popen[str]] = []
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._context.shutdown()
+
+    def watch(self, process: subprocess.Popen[str]) -> None:
+        """Wait no more once this process has ended."""
+        self._watched.append(process)
+
+    def wait_until(self, condition: Callable[[], Any], what: str) -> Any:
+        """Handle messages until the condition returns something true, and return that."""
+        end = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < end:
+            if result := condition():
+                return result
+            for process in self._watched:
+                if process.poll() is not None:
+                    raise AssertionError(f'ended before {what}:\n{process.communicate()[0]}')
+            self._executor.spin_once(timeout_sec=0.05)
+        raise AssertionError(f'waited {START_TIMEOUT:.0f} s in vain until {what}')
+
+    def call(self, kind: Any, name: str, request: Any) -> Any:
+        """Call a service as soon as it is there."""
+        client = self.node.create_client(kind, name)
+        self.wait_until(client.service_is_ready, f'there is {name}')
+        future = client.call_async(request)
+        self.wait_until(future.done, f'{name} answers')
+        self.node.destroy_client(client)
+        return future.result()
+
+    def wait_for_state(self, node: str, state: str) -> None:
+        """Wait until the managed node (full name) is in the state with this label."""
+        from lifecycle_msgs.srv import GetState
+
+        def reached() -> bool:
+            answer = self.call(GetState, f'{node}/get_state', GetState.Request())
+            return bool(answer.current_state.label == state)
+
+        self.wait_until(reached, f'{node} is {state}')
+
+    def parameters(self, node: str, names: list[str]) -> dict[str, Any]:
+        """Return values of a node's parameters."""
+        from rcl_interfaces.srv import GetParameters
+        from rclpy.parameter import parameter_value_to_python
+
+        answer = self.call(
+            GetParameters, f'{node}/get_parameters', GetParameters.Request(names=names))
+        values = [parameter_value_to_python(value) for value in answer.values]
+        return dict(zip(names, values, strict=True))
+
+
+@pytest.fixture
+def observer() -> Iterator[Observer]:
+    """Return a node of this process that looks at other nodes."""
+    rclpy = pytest.importorskip('rclpy', reason='no ROS 2 in this environment')
+    found = Observer(rclpy)
+    yield found
+    found.close()
