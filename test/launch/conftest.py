@@ -37,6 +37,20 @@ def share() -> Path:
     return Path(packages.get_package_share_directory('sam2_ros'))
 
 
+class Process:
+    """A process and what it wrote so far; a file takes it, since a pipe nobody reads fills up."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        self._log = log
+        with log.open('w') as stream:
+            self.popen = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+
+    @property
+    def output(self) -> str:
+        """Return all that it wrote to its standard output and error."""
+        return self._log.read_text(encoding='utf-8')
+
+
 class Observer:
     """A node that looks at other nodes."""
 
@@ -46,14 +60,14 @@ class Observer:
         self.node = rclpy.create_node('observer', context=self._context)
         self._executor = rclpy.executors.SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
-        self._watched: list[subprocess.Popen[str]] = []
+        self._watched: list[Process] = []
 
     def close(self) -> None:
         self._executor.shutdown()
         self.node.destroy_node()
         self._context.shutdown()
 
-    def watch(self, process: subprocess.Popen[str]) -> None:
+    def watch(self, process: Process) -> None:
         """Wait no more once this process has ended."""
         self._watched.append(process)
 
@@ -64,8 +78,7 @@ class Observer:
             if result := condition():
                 return result
             for process in self._watched:
-                if process.poll() is not None:
-                    raise AssertionError(f'ended before {what}:\n{process.communicate()[0]}')
+                assert process.popen.poll() is None, f'ended before {what}:\n{process.output}'
             self._executor.spin_once(timeout_sec=0.05)
         raise AssertionError(f'waited {START_TIMEOUT:.0f} s in vain until {what}')
 
@@ -97,6 +110,23 @@ class Observer:
             GetParameters, f'{node}/get_parameters', GetParameters.Request(names=names))
         values = [parameter_value_to_python(value) for value in answer.values]
         return dict(zip(names, values, strict=True))
+
+
+@pytest.fixture
+def start_node(share: Path, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Return a function that starts the executable with ROS arguments as `ros2 run` would."""
+    executable = share.parents[1] / 'lib' / 'sam2_ros' / 'sam2_node'
+    started: list[Process] = []
+
+    def start(*arguments: str) -> Process:
+        command = [str(executable), '--ros-args', *arguments]
+        started.append(Process(command, tmp_path / f'node_{len(started)}.log'))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.popen.kill()
+        process.popen.wait()
 
 
 @pytest.fixture
