@@ -121,12 +121,13 @@ def run(args: argparse.Namespace) -> int:
     segmenter = ImageSegmenter(bundle, args.provider)
     seconds = {'load': perf_counter() - started}
     answers = segmenter.segment(segmenter.encode(image), prompts, _MULTIMASK[args.multimask])
-    results = _results(args, answers)
     seconds.update(segmenter.last_timings)
-    overlay = draw_overlay(image, _best(results), prompts)
-    overlay_file = args.output / f'{args.photo.stem}_overlay.png'
+    started = perf_counter()
+    results = _results(args, answers)
+    seconds['upscale'] = perf_counter() - started
     _write(args, results, answers)
-    write_png(overlay_file, overlay)
+    overlay_file = args.output / f'{args.photo.stem}_overlay.png'
+    write_png(overlay_file, draw_overlay(image, _best(results), prompts))
     print(_report(results, image_size))
     print(f'\noverlay: {overlay_file}')
     stages = ', '.join(f'{stage} {1000 * value:.0f} ms' for stage, value in seconds.items())
@@ -186,6 +187,8 @@ def _mask(
     if logits.shape != (mask_size, mask_size):
         raise ImageError(f'{file}: holds logits of shape {list(logits.shape)}, but this bundle '
                          f'takes {[mask_size, mask_size]}')
+    if logits.dtype.kind != 'f' or not np.isfinite(logits).all():
+        raise ImageError(f'{file}: holds more than finite floating-point numbers')
     return logits
 
 
@@ -213,14 +216,14 @@ def _write(
 ) -> None:
     try:
         args.output.mkdir(parents=True, exist_ok=True)
+        for result in results:
+            write_png(result.file, result.mask.to_image())
+        if args.logits:
+            for number, answer in enumerate(answers, 1):
+                np.save(args.output / f'{args.photo.stem}_object_{number}_logits.npy',
+                        answer.logits[answer.best])
     except OSError as error:
-        raise ImageError(f'{args.output}: cannot be made ({error.strerror})') from None
-    for result in results:
-        write_png(result.file, result.mask.to_image())
-    if args.logits:
-        for number, answer in enumerate(answers, 1):
-            np.save(args.output / f'{args.photo.stem}_object_{number}_logits.npy',
-                    answer.logits[answer.best])
+        raise ImageError(f'{args.output}: cannot be written to ({error.strerror})') from None
 
 
 def _report(results: Sequence[_Result], image_size: tuple[int, int]) -> str:
