@@ -1,13 +1,41 @@
 # Copyright 2026 The sam2_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of all layers share: a small real bundle, and real photographs."""
+"""What the tests of all layers share: a ROS domain, a small real bundle, real photographs."""
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import skimage
+
+# The domains whose ports lie below Linux's ephemeral ones; 0 is everybody's default.
+ROS_DOMAINS = range(1, 102)
+# A taken domain is a bound port, as in ROS's own domain_coordinator, so that both can run at once.
+ROS_DOMAIN_PORT = 22119
+
+
+@pytest.fixture(scope='module', autouse=True)
+def ros_domain() -> Iterator[int]:
+    """
+    Keep each test module in a ROS domain that no other test run on this machine uses.
+
+    Of a module and not of a test: the tests of a module may share a node.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        for domain in ROS_DOMAINS:
+            with socket.socket() as claim:
+                try:
+                    claim.bind(('localhost', ROS_DOMAIN_PORT + domain))
+                except OSError:
+                    continue
+                environment.setenv('ROS_DOMAIN_ID', str(domain))
+                environment.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+                yield domain
+                return
+    pytest.fail('every ROS domain of this machine is taken by another test run')
 
 
 @pytest.fixture(scope='session')

@@ -1,0 +1,148 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is installed, and that the descriptions of the package agree with each other."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import stat
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+import sam2_ros
+
+SOURCE = Path(__file__).parents[1]
+INTERFACES = sorted([*SOURCE.glob('msg/*.msg'), *SOURCE.glob('srv/*.srv')])
+
+
+@pytest.fixture
+def package() -> ElementTree.Element:
+    """Return package.xml."""
+    return ElementTree.parse(SOURCE / 'package.xml').getroot()
+
+
+@pytest.fixture
+def prefix() -> Path:
+    """Return the folder that colcon installed the package into."""
+    index = pytest.importorskip('ament_index_python.packages', reason='no ROS 2 here')
+    return Path(index.get_package_prefix('sam2_ros'))
+
+
+def requirements(extra: str) -> list[str]:
+    """Return the names of what an extra of setup.cfg installs."""
+    config = configparser.ConfigParser()
+    config.read(SOURCE / 'setup.cfg')
+    lines = config['options.extras_require'][extra].split('\n')
+    return [re.split(r'[<>=!~]', line)[0].strip() for line in lines if line.strip()]
+
+
+def test_the_tests_see_the_installed_package_and_not_the_sources(prefix: Path) -> None:
+    assert Path(sam2_ros.__file__).is_relative_to(prefix)
+
+
+def test_versions_agree(package: ElementTree.Element) -> None:
+    assert package.findtext('version') == sam2_ros.__version__
+
+
+def test_the_licence_is_the_one_that_is_declared(package: ElementTree.Element) -> None:
+    text = (SOURCE / 'LICENSE').read_text(encoding='utf-8')
+    assert 'Apache License' in text
+    assert 'END OF TERMS AND CONDITIONS' in text
+    assert package.findtext('license') == 'Apache-2.0'
+
+
+def test_every_source_names_its_licence() -> None:
+    files = [*SOURCE.glob('sam2_ros/**/*.py'), *SOURCE.glob('test/**/*.py'), *INTERFACES,
+             *SOURCE.glob('launch/*.py'), *SOURCE.glob('config/*.yaml'),
+             *SOURCE.glob('resource/bin/*')]
+    without = [
+        str(file.relative_to(SOURCE)) for file in files
+        if 'SPDX-License-Identifier: Apache-2.0' not in file.read_text(encoding='utf-8')[:300]]
+    assert without == []
+
+
+def test_executables_are_where_ros2_run_and_the_shell_look(prefix: Path) -> None:
+    for file in ('lib/sam2_ros/sam2_node', 'lib/sam2_ros/export', 'bin/sam2-ros'):
+        assert (prefix / file).stat().st_mode & stat.S_IXUSR, file
+        assert (prefix / file).read_text(encoding='utf-8').startswith('#!/usr/bin/env python3\n')
+
+
+def test_ros2_run_export_is_sam2_ros_export(prefix: Path) -> None:
+    process = subprocess.run(
+        [prefix / 'lib/sam2_ros/export', '--help'], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.startswith('usage: sam2-ros export')
+
+
+def test_launch_and_configuration_are_installed(prefix: Path) -> None:
+    share = prefix / 'share' / 'sam2_ros'
+    for file in ('launch/sam2.launch.py', 'config/sam2.yaml', 'package.xml'):
+        assert (share / file).is_file(), file
+
+
+def test_every_interface_file_is_generated(prefix: Path) -> None:
+    marker = prefix / 'share/ament_index/resource_index/rosidl_interfaces/sam2_ros'
+    built = {line for line in marker.read_text(encoding='utf-8').split() if not
+             line.endswith('.idl')}
+    assert {f'{file.parent.name}/{file.name}' for file in INTERFACES} <= built
+
+
+def test_interfaces_say_what_their_fields_mean() -> None:
+    for file in INTERFACES:
+        lines = file.read_text(encoding='utf-8').splitlines()
+        explained = sum(line.startswith('#') for line in lines) - 3  # licence, blank
+        assert explained >= len([line for line in lines if line and line[0] not in '#-']) / 2, file
+
+
+def test_messages_and_modules_live_in_one_package() -> None:
+    messages = pytest.importorskip('sam2_ros.msg', reason='the messages are not built')
+    prompt = messages.Prompt()
+    assert (prompt.NEGATIVE, prompt.POSITIVE) == (0, 1)
+    assert (prompt.AUTO, prompt.SINGLE, prompt.BEST_OF_THREE) == (0, 1, 2)
+    assert messages.Box().x_min == 0.0
+    assert messages.MaskArray().masks == []
+
+
+@pytest.mark.parametrize(('machine', 'flavour'), [
+    ('', 'python3-onnxruntime-pip'),
+    ('cpu', 'python3-onnxruntime-pip'),
+    ('gpu', 'python3-onnxruntime-gpu-pip'),
+    ('openvino', 'python3-onnxruntime-openvino-pip'),
+    ('none', None),
+])
+def test_rosdep_installs_one_flavour_of_onnxruntime(machine: str, flavour: str | None) -> None:
+    catkin_pkg = pytest.importorskip('catkin_pkg.package', reason='comes with colcon')
+    package = catkin_pkg.parse_package(str(SOURCE))
+    package.evaluate_conditions({**os.environ, 'SAM2_ROS_ONNXRUNTIME': machine})
+    chosen = [
+        dependency.name for dependency in package.exec_depends
+        if 'onnxruntime' in dependency.name and dependency.evaluated_condition]
+    assert chosen == ([flavour] if flavour else [])
+
+
+def test_package_xml_is_valid() -> None:
+    catkin_pkg = pytest.importorskip('catkin_pkg.package', reason='comes with colcon')
+    warnings: list[str] = []
+    catkin_pkg.parse_package(str(SOURCE), warnings=warnings)
+    assert warnings == []
+
+
+def test_the_flavours_for_pip_are_alternatives() -> None:
+    assert [requirements(extra) for extra in ('cpu', 'gpu', 'openvino')] == [
+        ['onnxruntime'], ['onnxruntime-gpu'], ['onnxruntime-openvino']]
+
+
+def test_python_310_can_parse_every_module() -> None:
+    script = (
+        'import ast, sys\n'
+        'for name in sys.argv[1:]:\n'
+        '    ast.parse(open(name, encoding="utf-8").read(), name, feature_version=(3, 10))')
+    files = [str(file) for file in SOURCE.glob('sam2_ros/**/*.py')]
+    assert files
+    subprocess.run([sys.executable, '-c', script, *files], check=True)
