@@ -32,11 +32,11 @@ def rviz_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return calls
 
 
-def start(share: Path, **arguments: str) -> int:
-    """Run the launch file until all that it started has ended; return the exit status."""
+def start(share: Path, file: str = 'sam2_rviz.launch.py', **arguments: str) -> int:
+    """Run a launch file until all that it started has ended; return the exit status."""
     service = launch.LaunchService(noninteractive=True)
     source = launch.launch_description_sources.PythonLaunchDescriptionSource(
-        str(share / 'launch' / 'sam2_rviz.launch.py'))
+        str(share / 'launch' / file))
     service.include_launch_description(launch.LaunchDescription([
         launch.actions.IncludeLaunchDescription(source, launch_arguments=arguments.items())]))
     status: int = service.run()
@@ -70,6 +70,21 @@ def test_rviz_shows_the_node_that_the_arguments_name(share: Path, rviz_calls: Pa
         'clicked_point:=/clicked_point',
         'sam2/overlay:=front/overlay',
         'sam2/label_image:=front/label_image',
+    }
+
+
+def test_the_launch_file_of_the_node_starts_rviz_too(
+    share: Path, rviz_calls: Path, tmp_path: Path,
+) -> None:
+    start(  # without a bundle the node ends at once, and so the launch ends with RViz
+        share, 'sam2.launch.py', use_rviz='true', bundle=str(tmp_path / 'nowhere'),
+        namespace='robot', node_name='front', image='/camera/image_raw', points='/camera/points')
+    call = rviz_calls.read_text(encoding='utf-8').splitlines()
+    assert remaps(call) >= {
+        '__ns:=/robot',
+        'image:=/camera/image_raw',
+        'points:=/camera/points',
+        'sam2/overlay:=front/overlay',
     }
 
 
