@@ -1,10 +1,9 @@
 # Copyright 2026 The sam2_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of this folder share: a ROS domain of their own, an observer."""
+"""What the tests of this folder share: processes of the node, and an observer of it."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -13,20 +12,8 @@ from typing import Any
 
 import pytest
 
-# 0..101 are safe on Linux; 0 is everybody's
-DOMAINS = 101
 # Loading and warming up the smallest model takes 1 s; a busy CI machine gets far more.
 START_TIMEOUT = 60.0
-
-
-@pytest.fixture(autouse=True, scope='session')
-def domain() -> Iterator[int]:
-    """Keep the nodes of this test run to themselves: a domain of their own on this machine."""
-    domain_id = 1 + os.getpid() % DOMAINS
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('ROS_DOMAIN_ID', str(domain_id))
-        patch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-        yield domain_id
 
 
 @pytest.fixture(scope='session')
