@@ -14,8 +14,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from sam2_ros.model.bundle import sha256_of
 from sam2_ros.model.errors import Sam2RosError
@@ -239,7 +239,7 @@ class _Transfer:
     def _receive(self, response: http.client.HTTPResponse, offset: int) -> None:
         self._answered = True
         start = self._start_of(response, offset)
-        with self.part.open('ab') as stream:
+        with self.part.open('ab', buffering=0) as stream:
             stream.truncate(start)
             done = start
             self._progress(done, self._size)
@@ -250,7 +250,6 @@ class _Transfer:
                         f'{self.url}: sends more than the {self._size} bytes of the official file')
                 self._write(stream, block)
                 self._progress(done, self._size)
-            stream.flush()
             os.fsync(stream.fileno())
         if done < self._size:
             raise _InterruptedError('the connection was closed early')
@@ -261,9 +260,11 @@ class _Transfer:
         except (OSError, http.client.HTTPException) as error:
             raise _InterruptedError(self._why(error)) from None
 
-    def _write(self, stream: BinaryIO, block: bytes) -> None:
+    def _write(self, stream: FileIO, block: bytes) -> None:
+        rest = memoryview(block)
         try:
-            stream.write(block)
+            while rest:
+                rest = rest[stream.write(rest):]
         except OSError as error:
             raise DownloadError(f'{self.part}: {error.strerror}{self._kept()}') from None
 
@@ -272,17 +273,21 @@ class _Transfer:
         if response.status == http.client.PARTIAL_CONTENT:
             found = re.fullmatch(
                 r'bytes (\d+)-\d+/(\d+|\*)', response.headers.get('Content-Range', ''))
-            if found and int(found[1]) == offset and found[2] in ('*', str(self._size)):
-                return offset
-            # Another file, or a range that was not asked for: begin anew.
-            self.discard()
-            raise _InterruptedError('the server sent another range than the one asked for')
-        length = response.headers.get('Content-Length')
-        if length is not None and int(length) != self._size:
-            raise DownloadError(
-                f'{self.url}: has {length} bytes, the official file {self._size}; not the '
-                'official file')
+            if found is None or int(found[1]) != offset:
+                self.discard()
+                raise _InterruptedError('the server sent another range than the one asked for')
+            self._check_size(None if found[2] == '*' else int(found[2]))
+            return offset
+        self._check_size(response.length)
+        if offset:
+            self._notice('the server does not go on from the middle; beginning anew')
         return 0
+
+    def _check_size(self, offered: int | None) -> None:
+        if offered not in (None, self._size):
+            raise DownloadError(
+                f'{self.url}: has {offered} bytes, the official file {self._size}; it is another '
+                f'file{self._kept()}')
 
     def _refused(self, error: urllib.error.HTTPError) -> None:
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:

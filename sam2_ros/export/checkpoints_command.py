@@ -118,8 +118,9 @@ class _ProgressBar:
         self._stream.flush()
 
     def notice(self, line: str) -> None:
-        """Write a line of its own, above the bar."""
+        """Write a line of its own, above the bar; the speed is measured anew from here."""
         self.close()
+        self._started = None
         print(f'sam2-ros checkpoints: {line}', file=self._stream, flush=True)
 
     def close(self) -> None:

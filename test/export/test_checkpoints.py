@@ -226,12 +226,15 @@ def test_a_whole_part_needs_no_request(server: Server, tmp_path: Path) -> None:
     assert server.requests == []
 
 
-def test_a_server_without_ranges_is_read_from_the_start(server: Server, tmp_path: Path) -> None:
+def test_a_server_without_ranges_is_read_from_the_start(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
     server.ranges = False
     leave_part(tmp_path, CONTENT[:HALF])
     assert fetch(server, tmp_path) == 0
     assert_complete(tmp_path)
     assert len(server.requests) == 1
+    assert 'the server does not go on from the middle; beginning anew' in capsys.readouterr().err
 
 
 def test_a_server_that_tells_no_length_is_read_to_the_end(server: Server, tmp_path: Path) -> None:
@@ -251,7 +254,9 @@ def test_a_part_that_does_not_fit_is_begun_anew(
     assert fetch(server, tmp_path) == 0
     assert_complete(tmp_path)
     assert server.requests[-1][1] is None
-    assert 'beginning anew' in capsys.readouterr().err
+    progress = capsys.readouterr().err
+    assert 'beginning anew' in progress
+    assert not re.search(r'-[\d.]+ MB/s', progress)
 
 
 def test_a_file_that_changed_its_size_on_the_server_is_refused(
@@ -261,7 +266,11 @@ def test_a_file_that_changed_its_size_on_the_server_is_refused(
     server.content = CONTENT + b'a later version'
     assert f'{MODEL.file}: has 3000015 bytes, the official file 3000000' in fetch_failure(
         server, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    # What had arrived is still of use once the server, or another one, has the right file.
+    server.content = CONTENT
+    assert fetch(server, tmp_path) == 0
+    assert_complete(tmp_path)
+    assert server.requests[-1][1] == f'bytes={HALF}-'
 
 
 def test_a_part_that_the_server_refuses_to_continue_is_begun_anew(
