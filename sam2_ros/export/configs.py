@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import pickle
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import torch
 from hydra.utils import instantiate
@@ -30,8 +28,6 @@ _POSTPROCESSING = {
     'dynamic_multimask_stability_delta': 0.05,
     'dynamic_multimask_stability_thresh': 0.98,
 }
-#: What ``torch.load`` raises for files that are damaged, incomplete or no checkpoints at all.
-_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, BadZipFile, pickle.UnpicklingError)
 #: Spread of the noise on parameters that SAM 2 starts as constants (see ``random_model``).
 _NOISE = 0.02
 
@@ -102,7 +98,7 @@ def _read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
             f'{file}: no such file; `sam2-ros checkpoints` lists what can be downloaded')
     try:
         document = torch.load(file, map_location='cpu', weights_only=True)
-    except _UNREADABLE as error:
+    except Exception as error:  # Its unpickler raises what the bytes make it raise.
         reason = str(error).strip().split('\n')[0][:120] or type(error).__name__
         raise ExportError(
             f'{file}: cannot be read as a PyTorch checkpoint; it is damaged, incomplete or '

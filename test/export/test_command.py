@@ -1,0 +1,72 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of ``sam2-ros export``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pytest
+
+from sam2_ros.export import command
+from sam2_ros.export.errors import ExportError
+from sam2_ros.export.options import VARIANTS
+from sam2_ros.model.bundle import Bundle
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def test_the_bundle_lands_in_a_folder_named_after_what_it_is(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    status = command.run(parse('--model', 'sam2_nano', '--random-weights', '--image-size', '128'))
+
+    assert status == 0
+    assert Bundle.load(tmp_path / 'sam2_nano_128_fp32').manifest.image_size == 128
+    assert 'bundle ready' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    'arguments', [
+        pytest.param([], id='no weights'),
+        pytest.param(['--random-weights', '--checkpoint', 'file.pt'], id='two kinds of weights'),
+        pytest.param(['--random-weights', '--model', 'sam2.1_huge'], id='unknown model'),
+        pytest.param(['--random-weights', '--opset', '16'], id='old opset'),
+        pytest.param(['--random-weights', '--precision', 'int4'], id='unknown precision'),
+    ])
+def test_wrong_arguments_end_with_the_usage(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(*arguments)
+
+    assert caught.value.code == 2
+
+
+def test_an_impossible_size_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match='image size 0 is not possible'):
+        command.run(parse('--random-weights', '--image-size', '0'))
+
+
+def test_a_machine_without_pytorch_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith('sam2_ros.export.')]:
+        if name.rpartition('.')[2] in ('exporter', 'configs', 'trace', 'verify', 'graphs'):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, 'torch', None)
+
+    with pytest.raises(ExportError, match='needs the Python package torch, which is not installed'):
+        command.run(parse('--random-weights'))
+
+
+def test_help_names_every_model(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse('--help')
+
+    words = capsys.readouterr().out.replace('\n', ' ')
+    assert all(name in words for name in VARIANTS)

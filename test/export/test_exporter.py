@@ -1,0 +1,214 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the pipeline writes, what it leaves behind when it fails, and what it never touches."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import sam2_ros
+from sam2_ros.export import exporter, verify
+from sam2_ros.export.configs import random_model
+from sam2_ros.export.errors import ExportError
+from sam2_ros.export.exporter import ExportOptions, export_bundle
+from sam2_ros.model.bundle import Bundle, sha256_of
+from sam2_ros.model.errors import BundleError
+
+#: As ``sam2-ros export``, without needing the console script to be installed.
+COMMAND = (
+    'import argparse, sys; from sam2_ros.export import command; '
+    'parser = argparse.ArgumentParser(); command.add_arguments(parser); '
+    'sys.exit(command.run(parser.parse_args()))')
+
+
+@pytest.fixture
+def stop_before_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an export fail when two of its three graphs are there."""
+    def fail(*args: object) -> None:
+        raise ExportError('image_decoder: differs')
+
+    monkeypatch.setattr(exporter.verify, 'decoder_cases', fail)
+
+
+def test_manifest_of_random_weights(nano_bundle: Path) -> None:
+    manifest = Bundle.load(nano_bundle).manifest
+
+    assert (manifest.model, manifest.trained, manifest.image_size) == ('sam2_nano', False, 256)
+    assert (manifest.precision, manifest.opset) == ('fp32', 18)
+    assert manifest.mean == (0.485, 0.456, 0.406)
+    assert manifest.std == (0.229, 0.224, 0.225)
+    assert manifest.constants.mask_size == 64
+    assert manifest.constants.dynamic_multimask_via_stability
+    assert manifest.constants.stability_delta == 0.05
+    assert manifest.constants.stability_threshold == 0.98
+    assert manifest.provenance['checkpoint'] is None
+    assert manifest.provenance['checkpoint_sha256'] is None
+    assert manifest.provenance['seed'] == 0
+    assert manifest.provenance['versions']['torch'] == torch.__version__
+    assert manifest.provenance['versions']['sam2_ros'] == sam2_ros.__version__
+    assert manifest.provenance['versions']['sam2']
+
+
+def test_graphs_have_the_agreed_inputs_and_outputs(nano_bundle: Path) -> None:
+    graphs = Bundle.load(nano_bundle).manifest.graphs
+
+    shapes = {
+        name: [{tensor.name: tensor.shape for tensor in tensors}
+               for tensors in (graph.inputs, graph.outputs)]
+        for name, graph in graphs.items()}
+    features = {
+        'image_embed': (1, 128, 16, 16), 'high_res_features_0': (1, 16, 64, 64),
+        'high_res_features_1': (1, 32, 32, 32)}
+    assert shapes == {
+        'image_resize': [
+            {'image': (1, 'height', 'width', 3)}, {'resized': (1, 256, 256, 3)}],
+        'image_encoder': [{'image': (1, 256, 256, 3)}, features],
+        'image_decoder': [
+            {**features, 'point_coords': ('B', 'N', 2), 'point_labels': ('B', 'N'),
+             'mask_input': ('K', 1, 64, 64), 'has_mask_input': ('K',)},
+            {'masks': ('B', 4, 64, 64), 'iou_predictions': ('B', 4),
+             'object_score_logits': ('B', 1), 'mask_tokens_out': ('B', 4, 128)}]}
+
+
+def test_manifest_of_a_checkpoint(tmp_path: Path) -> None:
+    file = tmp_path / 'weights.pt'
+    torch.save({'model': random_model('sam2_nano', seed=4).state_dict()}, file)
+
+    bundle = export_bundle(
+        ExportOptions(model='sam2_nano', output=tmp_path / 'bundle', checkpoint=file))
+
+    assert bundle.manifest.trained
+    assert bundle.manifest.provenance['checkpoint'] == 'weights.pt'
+    assert bundle.manifest.provenance['checkpoint_sha256'] == sha256_of(file)
+    assert bundle.manifest.provenance['seed'] is None
+
+
+def test_every_stage_reports_its_time(tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    export_bundle(ExportOptions(model='sam2_nano', output=tmp_path / 'bundle'), lines.append)
+
+    text = ''.join(lines)
+    assert 'RANDOM weights' in text
+    for stage in (
+            'build model', 'image_resize: check against PyTorch', 'image_encoder: trace',
+            'image_encoder: simplify', 'image_decoder: check against PyTorch', 'write manifest'):
+        (line,) = [line for line in text.splitlines() if line.startswith(stage)]
+        assert ' s' in line.removeprefix(stage)
+    assert text.count('onnxsim ') == 2
+
+
+def test_a_failed_check_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    impossible = verify.Tolerance(0.0, 1.0)
+    monkeypatch.setitem(verify.TOLERANCES, 'fp32', impossible)
+
+    with pytest.raises(ExportError, match=r'^image_encoder, case 1, output "image_embed": differs'):
+        export_bundle(ExportOptions(model='sam2_nano', output=tmp_path / 'bundle'))
+
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures('stop_before_decoder')
+def test_a_failure_half_way_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match='image_decoder: differs'):
+        export_bundle(ExportOptions(model='sam2_nano', output=tmp_path / 'new' / 'bundle'))
+
+    assert not list((tmp_path / 'new').iterdir())
+
+
+@pytest.mark.usefixtures('stop_before_decoder')
+def test_a_failure_leaves_the_old_bundle(nano_bundle: Path, tmp_path: Path) -> None:
+    output = tmp_path / 'bundle'
+    copy_folder(nano_bundle, output)
+
+    with pytest.raises(ExportError, match='image_decoder: differs'):
+        export_bundle(ExportOptions(model='sam2_nano', output=output, seed=9, force=True))
+
+    assert Bundle.load(output).manifest == Bundle.load(nano_bundle).manifest
+    assert [file.name for file in tmp_path.iterdir()] == ['bundle']
+
+
+def test_a_bundle_is_replaced_only_by_force(nano_bundle: Path, tmp_path: Path) -> None:
+    output = tmp_path / 'bundle'
+    copy_folder(nano_bundle, output)
+
+    with pytest.raises(ExportError, match='holds a bundle already; replace it with --force'):
+        export_bundle(ExportOptions(model='sam2_nano', output=output))
+    export_bundle(ExportOptions(model='sam2_nano', output=output, seed=9, force=True))
+
+    assert Bundle.load(output).manifest.provenance['seed'] == 9
+    assert [file.name for file in tmp_path.iterdir()] == ['bundle']
+
+
+def test_folders_that_are_no_bundles_are_never_replaced(tmp_path: Path) -> None:
+    precious = tmp_path / 'thesis.tex'
+    precious.write_text('years of work', encoding='utf-8')
+
+    with pytest.raises(ExportError, match='holds something that is no bundle'):
+        export_bundle(ExportOptions(model='sam2_nano', output=tmp_path, force=True))
+    with pytest.raises(ExportError, match=r'thesis\.tex: is a file'):
+        export_bundle(ExportOptions(model='sam2_nano', output=precious, force=True))
+
+    assert precious.read_text(encoding='utf-8') == 'years of work'
+
+
+def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / 'file').touch()
+
+    with pytest.raises(ExportError, match='cannot be written'):
+        export_bundle(ExportOptions(model='sam2_nano', output=tmp_path / 'file' / 'bundle'))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'), [
+        ({'opset': 16}, 'opset 16 is not possible; choose from 17 to 20'),
+        ({'opset': 21}, 'opset 21 is not possible'),
+        ({'precision': 'int8'}, 'precision "int8" is unknown; there are: fp32, fp16'),
+        ({'image_size': 250}, 'image size 250 is not possible'),
+        ({'model': 'sam'}, 'unknown model "sam"'),
+        ({'checkpoint': Path('absent.pt')}, 'absent.pt: no such file'),
+    ])
+def test_impossible_options_are_refused(
+        options: dict[str, object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=message):
+        export_bundle(ExportOptions(
+            **{'model': 'sam2_nano', 'output': tmp_path / 'bundle', **options}))  # type: ignore
+
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_export_that_is_killed_leaves_no_bundle(number: int, tmp_path: Path) -> None:
+    output = tmp_path / 'bundle'
+    process = subprocess.Popen(
+        [sys.executable, '-c', COMMAND, '--model', 'sam2_nano', '--random-weights',
+         '--output', str(output)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while 'image_encoder: check' not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+
+    left = list(tmp_path.iterdir())
+    assert not output.exists()
+    if number == signal.SIGKILL:
+        assert all(folder.name.startswith('.bundle.') for folder in left)
+        for folder in left:
+            with pytest.raises(BundleError):
+                Bundle.load(folder)
+    else:
+        assert process.returncode == 130
+        assert errors == 'interrupted; nothing was written\n'
+        assert not left
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    target.mkdir()
+    for file in source.iterdir():
+        (target / file.name).write_bytes(file.read_bytes())
