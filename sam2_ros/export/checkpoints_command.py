@@ -49,12 +49,14 @@ def run(args: argparse.Namespace) -> int:
         bar.close()
         part = checkpoints.part_path(checkpoint, args.output)
         kept = f'; {part} is kept, the same command goes on' if part.exists() else ''
-        print(f'sam2-ros checkpoints: stopped{kept}', file=sys.stderr)
+        print(f'sam2-ros: stopped{kept}', file=sys.stderr)
         return EXIT_INTERRUPTED
     finally:
         bar.close()
     what = 'downloaded' if fresh else 'was already there'
-    print(f'{args.output / checkpoint.file}: {what}, SHA-256 verified')
+    file = args.output / checkpoint.file
+    print(f'{file}: {what}, SHA-256 verified')
+    print(f'export it: sam2-ros export --model {checkpoint.name} --checkpoint {file}')
     return 0
 
 
@@ -121,7 +123,7 @@ class _ProgressBar:
         """Write a line of its own, above the bar; the speed is measured anew from here."""
         self.close()
         self._started = None
-        print(f'sam2-ros checkpoints: {line}', file=self._stream, flush=True)
+        print(f'sam2-ros: {line}', file=self._stream, flush=True)
 
     def close(self) -> None:
         """End the line that is being redrawn."""

@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     prompts = [
         _prompt(number, parts, image_size, mask_size) for number, parts in enumerate(objects, 1)]
     if not bundle.manifest.trained:
-        print(f'sam2-ros segment: {args.bundle} has random weights, its masks mean nothing',
+        print(f'sam2-ros: {args.bundle} has random weights, its masks mean nothing',
               file=sys.stderr)
     started = perf_counter()
     segmenter = ImageSegmenter(bundle, args.provider)

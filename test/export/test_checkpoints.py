@@ -179,7 +179,10 @@ def test_downloads(
     assert_complete(folder)
     assert server.requests == [(f'/{MODEL.folder}/{MODEL.file}', None)]
     output = capsys.readouterr()
-    assert output.out == f'{folder / MODEL.file}: downloaded, SHA-256 verified\n'
+    file = folder / MODEL.file
+    assert output.out.splitlines() == [
+        f'{file}: downloaded, SHA-256 verified',
+        f'export it: sam2-ros export --model sam2.1_tiny --checkpoint {file}']
     assert '100 % 3.0/3.0 MB' in output.err
 
 
@@ -424,5 +427,5 @@ def test_ctrl_c_keeps_the_part(server: Server, tmp_path: Path) -> None:
     part = tmp_path / f'{official.file}.part'
     assert part.stat().st_size >= 0.4 * official.size_bytes
     assert rest.splitlines()[-1] == (
-        f'sam2-ros checkpoints: stopped; {part} is kept, the same command goes on')
+        f'sam2-ros: stopped; {part} is kept, the same command goes on')
     assert 'Traceback' not in rest
