@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sam2_ros.export.exporter import ExportOptions, export_bundle
+from sam2_ros.export.options import PROTOTYPE
 
 
 @pytest.fixture(scope='session')
@@ -16,3 +17,18 @@ def sam2_tiny_512_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a bundle of SAM 2.0 tiny at 512 x 512, random weights, seed 0."""
     folder = tmp_path_factory.mktemp('bundles') / 'sam2_tiny_512'
     return export_bundle(ExportOptions(model='sam2_tiny', output=folder, image_size=512)).path
+
+
+@pytest.fixture(scope='session')
+def prototype_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bundle of the sam2_nano prototype that comes with the package."""
+    folder = tmp_path_factory.mktemp('bundles') / 'prototype'
+    options = ExportOptions(model='sam2_nano', output=folder, checkpoint=PROTOTYPE)
+    return export_bundle(options).path
+
+
+@pytest.fixture(scope='session')
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bundle of SAM 2.1 tiny at 1024 x 1024, random weights, seed 0."""
+    folder = tmp_path_factory.mktemp('bundles') / 'tiny'
+    return export_bundle(ExportOptions(model='sam2.1_tiny', output=folder)).path

@@ -108,8 +108,7 @@ def with_shape(weights: Weights) -> Weights:
     ('change', 'message'), [
         (without_key, r'\(1 missing, the first "no_mem_embed"\)'),
         (with_key, r'\(1 unknown, the first "teacher.weight"\)'),
-        (with_shape,
-         r'\(1 of another shape, the first "no_mem_embed": \[1, 1, 64\] instead of \[1, 1, 128\]\)'),
+        (with_shape, r'\(1 of another shape, the first "no_mem_embed": \[1, 1, 64\] instead of \[1, '),
     ])
 def test_weights_of_another_model_are_refused(
         change: Callable[[Weights], Weights], message: str, weights: Weights,
@@ -128,10 +127,10 @@ def test_a_checkpoint_of_another_size_is_refused(weights: Weights, tmp_path: Pat
     file = tmp_path / 'nano.pt'
     torch.save({'model': weights}, file)
 
-    with pytest.raises(ExportError, match='not those of sam2.1_tiny') as caught:
+    with pytest.raises(ExportError, match='of another shape') as caught:
         load_model('sam2.1_tiny', file)
 
-    assert 'of another shape' in str(caught.value)
+    assert 'not those of sam2.1_tiny (' in str(caught.value)
     assert '\n' not in str(caught.value)
 
 

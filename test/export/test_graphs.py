@@ -18,6 +18,7 @@ from sam2.modeling.sam2_base import SAM2Base
 from sam2_ros.export import reference
 from sam2_ros.export.configs import load_model, random_model
 from sam2_ros.export.exporter import ExportOptions, export_bundle
+from sam2_ros.export.options import PROTOTYPE
 from sam2_ros.export.verify import mask_iou, picture, relative_difference
 from sam2_ros.model.bundle import Bundle
 
@@ -91,8 +92,7 @@ def exported(request: pytest.FixtureRequest) -> Exported:
         return exported_from(request.getfixturevalue('nano_bundle'), random_model('sam2_nano'))
     if request.param == 'prototype':
         folder = request.getfixturevalue('prototype_bundle')
-        return exported_from(
-            folder, load_model('sam2_nano', request.getfixturevalue('prototype_checkpoint')))
+        return exported_from(folder, load_model('sam2_nano', PROTOTYPE))
     if request.param == 'sam2_tiny_512':
         folder = request.getfixturevalue('sam2_tiny_512_bundle')
         return exported_from(folder, random_model('sam2_tiny', 512))
