@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sam2_ros.export.errors import ExportError
 from sam2_ros.export.options import (
     DEFAULT_OPSET,
     OPSETS,
@@ -22,9 +21,6 @@ from sam2_ros.export.options import (
 from sam2_ros.model.bundle import PRECISIONS
 
 DESCRIPTION = 'Export a SAM 2 or SAM 2.1 checkpoint to a bundle of ONNX graphs.'
-
-#: What a shell reports of a command that Ctrl-C ended.
-_INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,18 +61,11 @@ def run(args: argparse.Namespace) -> int:
         model=args.model, output=args.output or Path(f'{args.model}_{size}_{args.precision}'),
         checkpoint=args.checkpoint, seed=args.seed, image_size=size, precision=args.precision,
         opset=args.opset, force=args.force)
-    try:
-        from sam2_ros.export.exporter import export_bundle
-    except ModuleNotFoundError as error:
-        raise ExportError(
-            f'exporting needs the Python package {error.name}, which is not installed; README says '
-            'under "Exporting" what a workstation needs') from None
-    try:
-        with _sigterm_as_interrupt():
-            bundle = export_bundle(options, _write)
-    except KeyboardInterrupt:
-        print('interrupted; nothing was written', file=sys.stderr)
-        return _INTERRUPTED
+    # Here and not above: `--help` needs no PyTorch and does not wait for it.
+    from sam2_ros.export.exporter import export_bundle
+
+    with _sigterm_as_interrupt():
+        bundle = export_bundle(options, _write)
     print(f'{bundle.path}: bundle ready; `sam2-ros info {bundle.path}` describes it')
     return 0
 

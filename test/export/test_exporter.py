@@ -20,12 +20,6 @@ from sam2_ros.export.exporter import ExportOptions, export_bundle
 from sam2_ros.model.bundle import Bundle, sha256_of
 from sam2_ros.model.errors import BundleError
 
-#: As ``sam2-ros export``, without needing the console script to be installed.
-COMMAND = (
-    'import argparse, sys; from sam2_ros.export import command; '
-    'parser = argparse.ArgumentParser(); command.add_arguments(parser); '
-    'sys.exit(command.run(parser.parse_args()))')
-
 
 @pytest.fixture
 def stop_before_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +181,7 @@ def test_impossible_options_are_refused(
 def test_an_export_that_is_killed_leaves_no_bundle(number: int, tmp_path: Path) -> None:
     output = tmp_path / 'bundle'
     process = subprocess.Popen(
-        [sys.executable, '-c', COMMAND, '--model', 'sam2_nano', '--random-weights',
+        [sys.executable, '-m', 'sam2_ros.export', '--model', 'sam2_nano', '--random-weights',
          '--output', str(output)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     while 'image_encoder: check' not in process.stdout.readline():
@@ -204,7 +198,7 @@ def test_an_export_that_is_killed_leaves_no_bundle(number: int, tmp_path: Path) 
                 Bundle.load(folder)
     else:
         assert process.returncode == 130
-        assert errors == 'interrupted; nothing was written\n'
+        assert errors == 'sam2-ros: interrupted\n'
         assert not left
 
 
