@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Settings:
         1.0, 'Seconds between two diagnostics messages.', limits=(0.1, 60.0))
 
     @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> 'Settings':
+    def from_values(cls, values: Mapping[str, Any]) -> Settings:
         """Return the settings with these values, by parameter name; the rest are defaults."""
         names = {parameter.name for parameter in PARAMETERS}
         return cls(**{name: value for name, value in values.items() if name in names})

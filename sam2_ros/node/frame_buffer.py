@@ -1,0 +1,104 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The most recent images, found again by their stamp."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from sam2_ros.model.errors import PromptError
+
+NANOSECONDS = 1_000_000_000
+
+
+def stamp_of(header: Header) -> int:
+    """Return the stamp of a header in nanoseconds."""
+    return int(header.stamp.sec) * NANOSECONDS + int(header.stamp.nanosec)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """An image as it came, not converted; two frames are the same only if they are one object."""
+
+    message: Image | CompressedImage
+
+    @property
+    def header(self) -> Header:
+        """Header of the image."""
+        return self.message.header
+
+    @property
+    def stamp(self) -> int:
+        """Stamp in nanoseconds."""
+        return stamp_of(self.header)
+
+
+class FrameBuffer:
+    """The newest `capacity` frames. Not thread-safe: all calls come from the node's callbacks."""
+
+    def __init__(self, capacity: int) -> None:
+        self._frames: deque[Frame] = deque(maxlen=capacity)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def newest(self) -> Frame | None:
+        """The frame that came last, or None."""
+        return self._frames[-1] if self._frames else None
+
+    def resize(self, capacity: int) -> None:
+        """Keep `capacity` frames from now on."""
+        if capacity != self._frames.maxlen:
+            self._frames = deque(self._frames, maxlen=capacity)
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        self._frames.clear()
+
+    def add(self, frame: Frame) -> bool:
+        """Add the newest frame. If its stamp jumps back (a bag that loops), forget all others."""
+        jumped_back = self.newest is not None and frame.stamp < self.newest.stamp
+        if jumped_back:
+            self._frames.clear()
+        self._frames.append(frame)
+        return jumped_back
+
+    def find(self, stamp: int, tolerance: float, *, may_wait: bool) -> Frame | None:
+        """
+        Return the frame of `stamp` (nanoseconds; 0 = the newest), or None if it is yet to come.
+
+        It is the exact one, else the nearest within `tolerance` seconds. A stamp later than the
+        newest frame is worth waiting for, while `may_wait`.
+
+        :raises PromptError: there is no such frame.
+        """
+        if stamp == 0 or self.newest is None:
+            if self.newest is None and stamp != 0 and not may_wait:
+                raise PromptError(f'no image has come for stamp {_text(stamp)}')
+            return self.newest
+        if stamp > self.newest.stamp and may_wait:
+            return None
+        # Of frames that share a stamp the newest is meant.
+        nearest = min(reversed(self._frames), key=lambda frame: abs(frame.stamp - stamp))
+        if abs(nearest.stamp - stamp) <= tolerance * NANOSECONDS:
+            return nearest
+        if stamp > self.newest.stamp:
+            raise PromptError(f'no image came for stamp {_text(stamp)}; the newest is '
+                              f'{_text(self.newest.stamp)}')
+        if stamp < self._frames[0].stamp:
+            raise PromptError(
+                f'stamp {_text(stamp)} is older than the {len(self)} images that are kept (the '
+                f'oldest is {_text(self._frames[0].stamp)}); raise history_size')
+        raise PromptError(
+            f'no image has stamp {_text(stamp)}: the nearest is '
+            f'{abs(nearest.stamp - stamp) / NANOSECONDS:.3f} s away, stamp_tolerance is '
+            f'{tolerance:g} s')
+
+
+def _text(stamp: int) -> str:
+    return f'{stamp // NANOSECONDS}.{stamp % NANOSECONDS:09d}'

@@ -1,0 +1,434 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The managed node: topics and services in, masks out. docs/node.md describes it from outside."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Point, PointStamped
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.task import Future
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import Trigger
+
+from sam2_ros.model.errors import ImageError, PromptError, Sam2RosError
+from sam2_ros.msg import MaskArray, Prompt
+from sam2_ros.node.clicks import Clicks
+from sam2_ros.node.conversions import check_image
+from sam2_ros.node.declared import declare, on_change
+from sam2_ros.node.diagnostics import Statistics, Throttle
+from sam2_ros.node.frame_buffer import Frame, FrameBuffer
+from sam2_ros.node.messages import mask_array
+from sam2_ros.node.model_logs import model_logs_to
+from sam2_ros.node.parameters import Settings
+from sam2_ros.node.projection import image_size, project
+from sam2_ros.node.prompt_queue import PromptQueue, PromptRequest, Refusal, request_from_message
+from sam2_ros.node.results import Results
+from sam2_ros.node.session import Session
+from sam2_ros.node.transforms import Transforms
+from sam2_ros.srv import RemoveObject, Segment
+
+#: Prompts and clicks come in bursts, and none may be lost.
+PROMPT_DEPTH = 100
+#: Seconds between two looks at prompts that wait for their image or their transform.
+WAITING_PERIOD = 0.05
+
+
+class Sam2Node(LifecycleNode):
+    """
+    Segments what it is pointed at.
+
+    All callbacks run in one thread and none of them waits for the model, which belongs to the
+    session's worker. configure loads the model, activate subscribes.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__('sam2', **options)
+        self.settings: Settings = declare(self)
+        on_change(self, self._settings_changed)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._statistics = Statistics()
+        self._throttle = Throttle()
+        self._frames = FrameBuffer(self.settings.history_size)
+        self._prompts = PromptQueue()
+        self._clicks = Clicks()
+        self._transforms = Transforms(self)
+        self._camera_info: CameraInfo | None = None
+        self._points: list[tuple[PointStamped, float]] = []
+        self._session: Session | None = None
+        self._results: Results | None = None
+        self._active = False
+        self._subscriptions_made: list[Any] = []
+        self._services_made: list[Any] = []
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._diagnostics_timer = self.create_timer(
+            self.settings.diagnostics_period, self._publish_diagnostics, clock=self._steady)
+        # Runs only while something waits: an idle node does not wake up for it.
+        self._waiting_timer = self.create_timer(
+            WAITING_PERIOD, self._look_at_waiting, clock=self._steady)
+        self._waiting_timer.cancel()
+        model_logs_to(self.get_logger())
+
+    # ---- life cycle ----
+
+    def start(self) -> bool:
+        """Configure and activate; returns whether that worked (if not, the log says why)."""
+        success = TransitionCallbackReturn.SUCCESS
+        return self.trigger_configure() == success and self.trigger_activate() == success
+
+    def close(self) -> None:
+        """End the worker, after the job it is doing."""
+        if self._session is not None:
+            self._session.stop()
+            self._session = None
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model and run it once."""
+        begin = time.monotonic()
+        try:
+            session = Session(lambda: self.settings, self._statistics, self._job_failed)
+        except Sam2RosError as error:
+            self.get_logger().fatal(str(error))
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:  # ONNX Runtime, out of memory: said here or nowhere
+            self.get_logger().fatal(f'the model cannot be loaded: {" ".join(str(error).split())}')
+            return TransitionCallbackReturn.FAILURE
+        self._session = session
+        self._results = Results(self, lambda: self.settings)
+        # Reentrant: a request that waits for the worker must not hold up the others.
+        group = ReentrantCallbackGroup()
+        self._services_made = [
+            self.create_service(Segment, '~/segment', self._segment, callback_group=group),
+            self.create_service(Trigger, '~/reset', self._reset, callback_group=group),
+            self.create_service(
+                RemoveObject, '~/remove_object', self._remove_object, callback_group=group)]
+        manifest = session.manifest
+        weights = 'trained' if manifest.trained else 'UNTRAINED'
+        self.get_logger().info(
+            f'model {manifest.model} ({weights}, {manifest.image_size}x{manifest.image_size}, '
+            f'{manifest.precision}) from {self.settings.bundle}, provider {session.provider}, '
+            f'loaded in {time.monotonic() - begin:.1f} s')
+        if not manifest.trained:
+            self.get_logger().warning(
+                'the model is UNTRAINED: its weights are random, its masks mean nothing')
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe."""
+        compressed = self.settings.image_transport == 'compressed'
+        # As image_transport does: remapping `image` moves the compressed topic along.
+        topic = self.resolve_topic_name('image') + ('/compressed' if compressed else '')
+        self._active = True
+        self._subscriptions_made = [
+            self.create_subscription(
+                CompressedImage if compressed else Image, topic, self._image_came,
+                qos_profile_sensor_data,
+                qos_overriding_options=QoSOverridingOptions.with_default_policies()),
+            self.create_subscription(
+                CameraInfo, 'camera_info', self._camera_info_came, qos_profile_sensor_data),
+            self.create_subscription(Prompt, '~/prompt', self._prompt_came, PROMPT_DEPTH),
+            self.create_subscription(Point, 'image_mouse_left', self._mouse_clicked, PROMPT_DEPTH),
+            self.create_subscription(
+                PointStamped, 'clicked_point', self._point_clicked, PROMPT_DEPTH)]
+        self.get_logger().info(f'active, images from {topic}')
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe; objects are remembered, images and waiting prompts are not."""
+        self._leave_active()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the model."""
+        self._free()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the model, from whatever state."""
+        self._leave_active()
+        self._free()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Go back to the unconfigured state."""
+        return self.on_shutdown(state)
+
+    def _leave_active(self) -> None:
+        self._active = False
+        for subscription in self._subscriptions_made:
+            self.destroy_subscription(subscription)
+        self._subscriptions_made = []
+        self._waiting_timer.cancel()
+        self._prompts.clear()
+        self._points.clear()
+        self._clicks.reset()
+        self._frames.clear()
+        self._camera_info = None
+        if self._session is not None:
+            self._session.forget_frames()
+
+    def _free(self) -> None:
+        for service in self._services_made:
+            self.destroy_service(service)
+        self._services_made = []
+        self.close()
+        if self._results is not None:
+            self._results.destroy()
+            self._results = None
+
+    def _settings_changed(self, settings: Settings) -> None:
+        self.settings = settings
+        self._frames.resize(settings.history_size)
+        self._diagnostics_timer.timer_period_ns = int(1e9 * settings.diagnostics_period)
+        self._diagnostics_timer.reset()
+        if settings.click_mode == 'point':
+            self._clicks.reset()
+
+    # ---- images and prompts ----
+
+    def _image_came(self, message: Image | CompressedImage) -> None:
+        self._statistics.count('images')
+        try:
+            if isinstance(message, Image):
+                check_image(message)
+            elif not message.data:
+                raise ImageError('the compressed image is empty: 0 bytes of data')
+        except ImageError as error:
+            self._statistics.count('images refused')
+            self._complain(str(error))
+            return
+        frame = Frame(message)
+        if self._frames.add(frame):
+            self.get_logger().warning(
+                'the time of the images jumped back: the earlier ones are forgotten')
+        if self.settings.encode_ahead and self._session is not None:
+            self._session.encode_ahead(frame)
+        if self._prompts.waiting:
+            self._match()
+
+    def _camera_info_came(self, message: CameraInfo) -> None:
+        self._camera_info = message
+
+    def _prompt_came(self, message: Prompt) -> None:
+        self._take('~/prompt', lambda: request_from_message(message, self.settings, '~/prompt'))
+
+    def _mouse_clicked(self, click: Point) -> None:
+        source = 'image_mouse_left'
+        self._take(source, lambda: self._click(click.x, click.y, source))
+
+    def _point_clicked(self, message: PointStamped) -> None:
+        self._take('clicked_point', lambda: self._project(
+            message, time.monotonic() + self.settings.prompt_timeout))
+
+    def _click(
+        self, x: float, y: float, source: str, size: tuple[int, int] | None = None,
+    ) -> PromptRequest | None:
+        request = self._clicks.click(x, y, self.settings, source, size)
+        if self._clicks.waits_for_second_corner:
+            self.get_logger().info(f'corner of a box at ({x:g}, {y:g}); click the opposite one')
+        return request
+
+    def _project(self, message: PointStamped, deadline: float) -> PromptRequest | None:
+        """Return the prompt of a click in space; None if it is a corner or waits for /tf."""
+        info, frame_id = self._camera_info, message.header.frame_id
+        if info is None:
+            raise PromptError('there is no camera_info yet, so the point has no place in the '
+                              'picture')
+        if not frame_id:
+            raise PromptError('the point has no frame_id')
+        point = (message.point.x, message.point.y, message.point.z)
+        camera = info.header.frame_id
+        if frame_id.lstrip('/') != camera.lstrip('/'):
+            newest = self._frames.newest
+            seen = self._transforms.point(point, frame_id, camera, newest.stamp if newest else 0)
+            if seen is None and time.monotonic() < deadline:
+                self._points.append((message, deadline))
+                self._waiting_timer.reset()
+                return None
+            if seen is None:
+                raise PromptError(f"there is no transform from frame '{frame_id}' to the camera's "
+                                  f"'{camera}'")
+            point = seen
+        x, y = project(point, info, rectified=self.settings.image_rectified)
+        return self._click(x, y, 'clicked_point', image_size(info))
+
+    def _take(self, source: str, make: Callable[[], PromptRequest | None]) -> None:
+        """Queue the prompt that `make` returns, if it does; say why if it cannot."""
+        try:
+            request = make()
+            if request is None:
+                return
+            self._statistics.count('prompts')
+            self._prompts.add(request, time.monotonic(), self.settings.prompt_timeout)
+        except PromptError as error:
+            self._statistics.count('prompts refused')
+            self._complain(f'{source}: {error}')
+            return
+        if self._frames.newest is None:
+            self.get_logger().info(
+                'a prompt waits for the first image', once=True)
+        self._match()
+
+    def _match(self) -> None:
+        """Bring prompts together with their images and hand them to the worker."""
+        if self._session is None or self._results is None:
+            return
+        newest = self._session.encoded_frame if self.settings.encode_ahead else None
+        matched, refused = self._prompts.match(
+            self._frames, time.monotonic(), self.settings.stamp_tolerance, newest)
+        self._refuse(refused)
+        for _ in range(matched):
+            self._session.answer(self._prompts.take_batch, self._results.publish, self._refuse)
+        if self._prompts.has_deadline:
+            self._waiting_timer.reset()
+
+    def _look_at_waiting(self) -> None:
+        points, self._points = self._points, []
+        self._waiting_timer.cancel()
+        for message, deadline in points:
+            self._take('clicked_point', partial(self._project, message, deadline))
+        self._match()
+
+    def _refuse(self, refused: list[Refusal]) -> None:
+        for refusal in refused:
+            self._statistics.count('prompts refused')
+            self._complain(f'{refusal.request.source}: {refusal.reason}')
+
+    # ---- services ----
+    # They wait for the worker as coroutines. rclpy's executor (Jazzy) then goes on with other
+    # callbacks: a coroutine that yields stays in its list of tasks, is resumed once each time the
+    # executor wakes up, and the executor sleeps in between. Setting the future from the worker
+    # does not wake it, so the worker does (`_ask`); the callback group is reentrant, since a
+    # mutually exclusive one would be held until the answer.
+
+    async def _segment(
+        self, request: Segment.Request, response: Segment.Response,
+    ) -> Segment.Response:
+        def work(session: Session) -> MaskArray:
+            prompts = [request_from_message(prompt, self.settings, f'prompts[{index}]')
+                       for index, prompt in enumerate(request.prompts)]
+            objects = session.segment_once(request.image, prompts)
+            return mask_array(
+                objects, (request.image.height, request.image.width), request.image.header,
+                with_logits=request.return_logits)
+
+        try:
+            response.masks = await self._ask(work)
+            response.success = True
+        except Sam2RosError as error:
+            response.success, response.message = False, str(error)
+            self._complain(f'~/segment: {error}')
+        return response
+
+    async def _reset(
+        self, request: Trigger.Request, response: Trigger.Response,
+    ) -> Trigger.Response:
+        self._prompts.clear()
+        self._points.clear()
+        self._clicks.reset()
+        try:
+            count = await self._ask(lambda session: session.reset())
+            response.success, response.message = True, f'{count} objects forgotten'
+        except Sam2RosError as error:
+            response.success, response.message = False, str(error)
+        return response
+
+    async def _remove_object(
+        self, request: RemoveObject.Request, response: RemoveObject.Response,
+    ) -> RemoveObject.Response:
+        try:
+            await self._ask(lambda session: session.remove(request.object_id))
+            response.success = True
+        except Sam2RosError as error:
+            response.success, response.message = False, str(error)
+            self._complain(f'~/remove_object: {error}')
+        return response
+
+    async def _ask(self, work: Callable[[Session], Any]) -> Any:
+        """Return what `work` returns in the worker's thread; raises Sam2RosError as it does."""
+        session, executor = self._session, self.executor
+        if session is None or executor is None or not self._active:
+            raise PromptError('the node is not active; activate it first')
+        future = Future()
+
+        def job() -> None:
+            try:
+                future.set_result((work(session), None))
+            except Sam2RosError as error:
+                future.set_result((None, error))
+            except Exception as error:  # the client must get an answer
+                future.set_result((None, Sam2RosError(f'{type(error).__name__}: {error}')))
+            executor.wake()
+
+        session.submit(job)
+        result, error = await future
+        if error is not None:
+            raise error
+        return result
+
+    # ---- health ----
+
+    def _job_failed(self, error: Exception) -> None:
+        if self.context.ok():
+            self._complain(f'{type(error).__name__}: {" ".join(str(error).split())}')
+
+    def _complain(self, message: str) -> None:
+        """Log an error, throttled, and put it into the diagnostics."""
+        now = time.monotonic()
+        self._statistics.error(message, now)
+        text = self._throttle.passes(message, now)
+        if text is not None:
+            self.get_logger().error(text)
+
+    def _publish_diagnostics(self) -> None:
+        facts = {'state': 'active' if self._active else 'not active'}
+        if self._session is not None:
+            facts.update(self._session.facts())
+        facts['prompts waiting for an image'] = str(self._prompts.waiting)
+        message = DiagnosticArray(status=[self._statistics.status(
+            f'{self.get_fully_qualified_name()}: segmentation', time.monotonic(), facts)])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is interrupted; returns the exit code."""
+    node = None
+    try:
+        rclpy.init(args=args)
+        node = Sam2Node()
+        if node.settings.autostart and not node.start():
+            return 1
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+        return 0
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except Exception as error:
+        if node is not None:
+            raise
+        # A parameter of the wrong type or out of its range, an argument that ROS cannot parse.
+        print(f'sam2_node cannot start: {" ".join(str(error).split())}', file=sys.stderr)
+        return 1
+    finally:
+        if node is not None:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
