@@ -22,8 +22,9 @@ from sam2.modeling.sam2_base import SAM2Base
 import sam2_ros
 from sam2_ros.export import configs, trace, verify
 from sam2_ros.export.errors import ExportError
-from sam2_ros.export.graphs import ImageDecoder, ImageEncoder
 from sam2_ros.export.half import to_half
+from sam2_ros.export.image_decoder import ImageDecoder
+from sam2_ros.export.image_encoder import ImageEncoder
 from sam2_ros.export.options import ExportOptions
 from sam2_ros.export.simplify import simplify
 from sam2_ros.export.trace import Signature

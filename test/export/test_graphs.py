@@ -185,7 +185,7 @@ def test_every_opset_is_checked_and_runs(opset: int, tmp_path: Path) -> None:
 
 def test_a_model_without_object_scores_says_ten(nano: Exported) -> None:
     """``MaskDecoder`` answers 10, surely there, where it predicts no object scores."""
-    from sam2_ros.export.graphs import MaskHeads
+    from sam2_ros.export.image_decoder import MaskHeads
 
     decoder = nano.model.sam_mask_decoder
     heads = MaskHeads(decoder)
