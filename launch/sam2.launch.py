@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
@@ -20,6 +20,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+from launch_ros.utilities import prefix_namespace
 
 # Arguments that set the node's parameter of the same name, with its type.
 PARAMETER_ARGUMENTS = {
@@ -85,7 +86,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             'log_level', default_value='info',
             choices=['debug', 'info', 'warn', 'error', 'fatal'],
-            description='Least severity of the log messages shown.'),
+            description='Least severity of the log messages of the node that are shown.'),
         DeclareLaunchArgument(
             'use_rviz', default_value='false', choices=BOOLEAN,
             description='Start RViz too (sam2_rviz.launch.py has its arguments).'),
@@ -102,22 +103,36 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _start_node(context: LaunchContext) -> list[Action]:
-    """Return the node; a function, as what an empty argument means can only be said in one."""
+    """
+    Return the node; a function, as what an empty argument means can only be said in one.
+
+    :raises RuntimeError: the parameter file does not exist; ROS would only warn and go on.
+    """
     value = context.launch_configurations
+    params_file = Path(value['params_file']).expanduser()
+    if not params_file.is_file():
+        raise RuntimeError(f'params_file: there is no file {params_file}')
     return [
         Node(
             package='sam2_ros',
             executable='sam2_node',
             name=value['node_name'],
             namespace=value['namespace'],
-            parameters=[value['params_file'], _parameters(value)],
+            parameters=[str(params_file), _parameters(value)],
             remappings=_remappings(value),
-            ros_arguments=['--log-level', value['log_level']],
+            ros_arguments=['--log-level', f'{_logger(value)}:={value["log_level"]}'],
             output='screen',
             emulate_tty=True,
             respawn=value['use_respawn'] == 'true',
             respawn_delay=2.0),
     ]
+
+
+def _logger(value: dict[str, str]) -> str:
+    """Return the name of the node's logger: the level of all loggers would be that of DDS too."""
+    pushed = value.get('ros_namespace')  # by a launch file that includes this one
+    namespace = prefix_namespace(pushed, value['namespace']) or ''
+    return f'{namespace}/{value["node_name"]}'.strip('/').replace('/', '.')
 
 
 def _parameters(value: dict[str, str]) -> dict[str, ParameterValue]:
@@ -135,7 +150,6 @@ def _remappings(value: dict[str, str]) -> list[tuple[str, str]]:
     camera_info = value['camera_info'] or str(PurePosixPath(image).with_name('camera_info'))
     return [
         ('image', image),
-        ('image/compressed', f'{image}/compressed'),
         ('camera_info', camera_info),
         ('image_mouse_left', value['image_mouse_left'] or f'{image}_mouse_left'),
         ('clicked_point', value['clicked_point']),

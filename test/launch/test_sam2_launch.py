@@ -157,9 +157,18 @@ def test_a_provider_that_does_not_exist_is_refused(ros2: str) -> None:
     assert 'tensorrt' in refused.stdout + refused.stderr
 
 
+def test_a_missing_parameter_file_is_one_clear_line(ros2: str, tmp_path: Path) -> None:
+    refused = _ros2_launch(ros2, f'params_file:={tmp_path / "nowhere.yaml"}')
+    assert refused.returncode != 0
+    output = refused.stdout + refused.stderr
+    assert f'params_file: there is no file {tmp_path / "nowhere.yaml"}' in output
+    assert 'Traceback' not in output
+
+
 def test_a_missing_bundle_is_one_clear_line(ros2: str, tmp_path: Path) -> None:
-    ended = _ros2_launch(ros2, f'bundle:={tmp_path / "nowhere"}')
+    ended = _ros2_launch(ros2, f'bundle:={tmp_path / "nowhere"}', 'namespace:=robot')
     output = ended.stdout + ended.stderr
+    assert '[robot.sam2]' in output
     assert str(tmp_path / 'nowhere') in output
     assert 'does not exist' in output
     assert 'Traceback' not in output
