@@ -57,7 +57,8 @@ class NodeProcess:
                 lambda: ''.join(self._lines).count(text) >= count or self.popen.poll() is not None,
                 TIMEOUT)
             output = ''.join(self._lines)
-        assert found and output.count(text) >= count, f'{text!r} is not in:\n{output}'
+        assert found, f'{text!r} did not come:\n{output}'
+        assert output.count(text) >= count, f'{text!r} is not in:\n{output}'
 
     def stop(self, with_signal: int = signal.SIGINT) -> int:
         """Stop the node as a person would; returns its exit code."""
@@ -361,3 +362,15 @@ def make_robot(context: Any) -> Iterator[Callable[..., Robot]]:
     yield make
     for robot in robots:
         robot.close()
+
+
+@pytest.fixture(scope='session')
+def make_image() -> Callable[..., Any]:
+    """Return `image_message`."""
+    return image_message
+
+
+@pytest.fixture(scope='session')
+def make_prompt() -> Callable[..., Any]:
+    """Return `prompt_message`."""
+    return prompt_message

@@ -148,6 +148,6 @@ def test_without_a_bridge_the_package_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, 'rosbags.image', None)
     conversions._bridge.cache_clear()
     message = to_image(np.zeros((2, 2), np.uint8), 'mono8', Header())
-    with pytest.raises(ImageError, match='apt install .*cv-bridge'):
+    with pytest.raises(ImageError, match=r'apt install .*cv-bridge'):
         image_to_rgb(message)
     conversions._bridge.cache_clear()
