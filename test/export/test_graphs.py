@@ -15,11 +15,18 @@ import torch
 from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 
-from sam2_ros.export import reference
+from sam2_ros.export import reference, trace
 from sam2_ros.export.configs import load_model, random_model
 from sam2_ros.export.exporter import ExportOptions, export_bundle
+from sam2_ros.export.image_encoder import ImageEncoder
 from sam2_ros.export.options import PROTOTYPE
-from sam2_ros.export.verify import mask_iou, picture, relative_difference
+from sam2_ros.export.verify import (
+    encoder_cases,
+    mask_iou,
+    picture,
+    relative_difference,
+    run_graph,
+)
 from sam2_ros.model.bundle import Bundle
 
 #: What the project asks of fp32; seen are 1e-6 to 1e-5.
@@ -171,6 +178,19 @@ def test_the_parity_test_sees_every_weight(nano: Exported) -> None:
         nano.features['image_embed'], reference.encode(other, image)[0].numpy())
 
     assert difference > TOLERANCE
+
+
+def test_encoder_at_a_size_that_nothing_divides_evenly() -> None:
+    """768: windows of 14 are padded, global attention is cut into parts with a rest."""
+    model = random_model('sam2.1_tiny', 768)
+    case = encoder_cases(model)[0]
+    graph = trace.trace(
+        ImageEncoder(model), trace.encoder_signature(model), (torch.zeros(1, 768, 768, 3),), 18)
+
+    answers = run_graph(graph, [case.inputs])[0]
+
+    for answer, official in zip(answers, case.expected, strict=True):
+        assert relative_difference(answer, official) < TOLERANCE
 
 
 @pytest.mark.parametrize('opset', [17, 19, 20])  # 18 is the default, which all else tests
