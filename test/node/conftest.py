@@ -308,13 +308,17 @@ def prototype_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope='session')
 def coffee(photos: Path) -> npt.NDArray[np.uint8]:
     """Return a photograph of a cup, [400, 600, 3] RGB; (300, 200) is on the coffee."""
-    return np.asarray(cv2.cvtColor(cv2.imread(str(photos / 'coffee.png')), cv2.COLOR_BGR2RGB))
+    from sam2_ros.model.image_files import read_photo
+
+    return read_photo(photos / 'coffee.png')
 
 
 @pytest.fixture(scope='session')
 def cat(photos: Path) -> npt.NDArray[np.uint8]:
     """Return a photograph of a cat, [300, 451, 3] RGB."""
-    return np.asarray(cv2.cvtColor(cv2.imread(str(photos / 'chelsea.png')), cv2.COLOR_BGR2RGB))
+    from sam2_ros.model.image_files import read_photo
+
+    return read_photo(photos / 'chelsea.png')
 
 
 @pytest.fixture(scope='module')

@@ -20,6 +20,10 @@ def test_jobs_in_order_and_only_the_newest_frame() -> None:
         begun.set()
         assert may_end.wait(TIMEOUT)
 
+    def last() -> None:
+        done.append('frame 3')
+        all_done.set()
+
     worker = Worker(lambda error: done.append(f'{error}'))
     worker.submit(busy)
     assert begun.wait(TIMEOUT)
@@ -27,7 +31,7 @@ def test_jobs_in_order_and_only_the_newest_frame() -> None:
     assert worker.offer(lambda: done.append('frame 2'))
     worker.submit(lambda: done.append('prompt 1'))
     worker.submit(lambda: done.append('prompt 2'))
-    assert worker.offer(lambda: (done.append('frame 3'), all_done.set())[0])
+    assert worker.offer(last)
     may_end.set()
     assert all_done.wait(TIMEOUT)
     worker.stop()
