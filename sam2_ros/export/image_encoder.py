@@ -48,7 +48,10 @@ class ImageEncoder(nn.Module):
         self.stage_ends = trunk.stage_ends
         self.neck = Neck(model)
         side = model.image_size // trunk.patch_embed.proj.stride[0]
-        self.strips = _strips(trunk, side)
+        #: The blocks whose windows are those of stages 1 and 2: the first block of a stage still
+        #: has the windows of the stage before.
+        self.fine_blocks = trunk.stage_ends[1] + 2
+        self.strips = _strips(trunk, side, self.fine_blocks)
         with torch.no_grad():
             # A constant of the image size; as a graph it would be a bicubic Resize at every run.
             position = trunk._get_pos_embed((side, side)).clone()
@@ -59,30 +62,31 @@ class ImageEncoder(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = (image * self.scale + self.shift).permute(0, 3, 1, 2)
         x = self.patch_embed(x) + self.position  # [1, M, M, embed_dim]
-        level_0, level_1, x = self._first_stages(x)
+        level_0, level_1, x = self._fine_blocks(x)
         levels = [level_0, level_1]
-        for index in range(self.stage_ends[1] + 1, len(self.blocks)):
+        for index in range(self.fine_blocks, len(self.blocks)):
             x = self.blocks[index](x)
             if index in self.stage_ends:
                 levels.append(x)
         return cast('tuple[Tensor, Tensor, Tensor]', self.neck(levels))
 
-    def _first_stages(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _fine_blocks(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """
-        Run stages 1 and 2, strip by strip.
+        Run the blocks of the two finest levels, strip by strip; return both levels and the rest.
 
         They hold the largest tensors, and windows there do not see each other, so a strip of whole
-        windows can go through both by itself.
+        windows can go through all of them by itself.
         """
-        strips_0, strips_1, strips = [], [], []
+        strips: tuple[list[Tensor], ...] = ([], [], [])
         for strip in x.chunk(self.strips, dim=1):
-            for index in range(self.stage_ends[1] + 1):
+            for index in range(self.fine_blocks):
                 strip = self.blocks[index](strip)
                 if index == self.stage_ends[0]:
-                    strips_0.append(self.neck.high_res_0(strip))
-            strips_1.append(self.neck.high_res_1(strip))
-            strips.append(strip)
-        return torch.cat(strips_0, 1), torch.cat(strips_1, 1), torch.cat(strips, 1)
+                    strips[0].append(self.neck.high_res_0(strip))
+                if index == self.stage_ends[1]:
+                    strips[1].append(self.neck.high_res_1(strip))
+            strips[2].append(strip)
+        return torch.cat(strips[0], 1), torch.cat(strips[1], 1), torch.cat(strips[2], 1)
 
 
 class Neck(nn.Module):
@@ -179,7 +183,9 @@ class WindowAttention(nn.Module):
         if rows >= q.shape[2] or q.shape[0] > 1:
             x = torch.softmax(q @ k, -1) @ v
         else:  # a global block: every query is a row of its own
-            x = torch.cat([torch.softmax(part @ k, -1) @ v for part in q.split(rows, 2)], 2)
+            # Slices and not q.split: traced, that gives its last part the size of the first.
+            parts = [q[:, :, start:start + rows] for start in range(0, int(q.shape[2]), rows)]
+            x = torch.cat([torch.softmax(part @ k, -1) @ v for part in parts], 2)
         return cast('Tensor', self.proj(x.transpose(1, 2).reshape(shape)))
 
     def _by_head(self, x: Tensor) -> Tensor:
@@ -187,16 +193,14 @@ class WindowAttention(nn.Module):
         return x.reshape(x.shape[0], -1, self.heads, x.shape[3] // self.heads).transpose(1, 2)
 
 
-def _strips(trunk: Hiera, side: int) -> int:
-    """Return into how many strips of whole windows stages 1 and 2 are cut."""
+def _strips(trunk: Hiera, side: int, blocks: int) -> int:
+    """Return into how many strips of whole windows the first ``blocks`` blocks are cut."""
     windows = side // trunk.window_spec[0]
-    second = trunk.stage_ends[1]
-    if side % trunk.window_spec[0] or any(index <= second for index in trunk.global_att_blocks):
+    if side % trunk.window_spec[0] or any(index < blocks for index in trunk.global_att_blocks):
         return 1
     hidden = side * side * trunk.blocks[0].mlp.layers[0].out_features * _FLOAT_BYTES
     return next(count for count in range(1, windows + 1)
-                if windows % count == 0 and (
-                    hidden // count <= 2 * _CHUNK_BYTES or count == windows))
+                if windows % count == 0 and (hidden // count <= _CHUNK_BYTES or count == windows))
 
 
 def _max_pool(x: Tensor) -> Tensor:
