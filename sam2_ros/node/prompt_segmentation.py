@@ -58,11 +58,7 @@ class Answer:
 
 
 class PromptSegmentation:
-    """
-    Masks for prompts, and what is remembered between them. Only the worker calls it.
-
-    `encoded_frame` may be read from any thread: the newest frame that is encoded.
-    """
+    """Masks for prompts, and what is remembered between them. Only the worker calls it."""
 
     def __init__(self, segmenter: ImageSegmenter, settings: Callable[[], Settings]) -> None:
         self._segmenter = segmenter
@@ -71,7 +67,6 @@ class PromptSegmentation:
         # The object prompted last is the last one.
         self._objects: OrderedDict[int, ObjectMask] = OrderedDict()
         self._last_id = 0
-        self.encoded_frame: Frame | None = None
 
     @property
     def object_ids(self) -> list[int]:
@@ -88,7 +83,6 @@ class PromptSegmentation:
         pixels = to_rgb(frame.message)
         encoded = Encoded(pixels, self._segmenter.encode(pixels))
         self._embeddings[frame] = encoded
-        self.encoded_frame = frame
         return encoded
 
     def answer(self, frame: Frame, requests: Sequence[PromptRequest]) -> Answer:
@@ -156,7 +150,6 @@ class PromptSegmentation:
     def forget_frames(self) -> None:
         """Forget the encoded frames."""
         self._embeddings.clear()
-        self.encoded_frame = None
 
     def _before(self, request: PromptRequest) -> ObjectMask | None:
         """Return the object that the request refines, None if it begins an object."""

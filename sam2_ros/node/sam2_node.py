@@ -195,6 +195,8 @@ class Sam2Node(LifecycleNode):
         self._diagnostics_timer.reset()
         if settings.click_mode == 'point':
             self._clicks.reset()
+        if self._session is not None and not settings.encode_ahead:
+            self._session.forget_encoded_ahead()
 
     # ---- images and prompts ----
 
@@ -213,6 +215,8 @@ class Sam2Node(LifecycleNode):
         if self._frames.add(frame):
             self.get_logger().warning(
                 'the time of the images jumped back: the earlier ones are forgotten')
+            if self._session is not None:
+                self._session.forget_encoded_ahead()
         if self.settings.encode_ahead and self._session is not None:
             self._session.encode_ahead(frame)
         if self._prompts.waiting:
@@ -285,7 +289,7 @@ class Sam2Node(LifecycleNode):
         """Bring prompts together with their images and hand them to the worker."""
         if self._session is None or self._results is None:
             return
-        newest = self._session.encoded_frame if self.settings.encode_ahead else None
+        newest = self._session.encoded_ahead if self.settings.encode_ahead else None
         matched, refused = self._prompts.match(
             self._frames, time.monotonic(), self.settings.stamp_tolerance, newest)
         self._refuse(refused)

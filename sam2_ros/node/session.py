@@ -48,16 +48,14 @@ class Session:
         self._statistics = statistics
         self._segmentation = PromptSegmentation(self._segmenter, settings)
         self._worker = Worker(on_error)
+        self._settings = settings
+        #: The frame that was encoded ahead last; read by the callbacks.
+        self.encoded_ahead: Frame | None = None
 
     @property
     def provider(self) -> str:
         """The execution provider that is really used."""
         return self._segmenter.provider
-
-    @property
-    def encoded_frame(self) -> Frame | None:
-        """The frame that was encoded last."""
-        return self._segmentation.encoded_frame
 
     def facts(self) -> dict[str, str]:
         """Return what a reader of diagnostics wants to know of the model."""
@@ -118,13 +116,24 @@ class Session:
     def _encode(self, frame: Frame) -> None:
         with _Timed(self._statistics, self._segmenter):
             self._segmentation.encode(frame)
+        if self._settings().encode_ahead:
+            self.encoded_ahead = frame
 
     # ---- in any thread ----
 
     def forget_frames(self) -> None:
         """Forget images and what is known of them, once the worker is through with them."""
+        def job() -> None:
+            self._segmentation.forget_frames()
+            self.encoded_ahead = None
+
+        self.forget_encoded_ahead()
+        self._worker.submit(job)
+
+    def forget_encoded_ahead(self) -> None:
+        """Let no prompt mean a frame that was encoded ahead until now."""
         self._worker.forget_newest()
-        self._worker.submit(self._segmentation.forget_frames)
+        self.encoded_ahead = None
 
 
 class _Timed:

@@ -139,6 +139,15 @@ def test_encoding_ahead(start_node: Any, make_robot: Any, coffee: Any) -> None:
     values = robot.diagnosed('answers', lambda value: value == '1')
     assert values['encoder runs'] == '1', 'the prompt cost the decoder only'
 
+    # what was encoded ahead long ago is not what a prompt means later
+    assert robot.set(encode_ahead=False)[0].successful
+    header = robot.show(coffee)
+    robot.answer(lambda: robot.ask([COFFEE], stamp=header.stamp))
+    header = robot.show(coffee)
+    robot.diagnosed('images', lambda value: value == '4')
+    assert robot.set(encode_ahead=True)[0].successful
+    assert robot.answer(lambda: robot.ask([COFFEE])).header == header
+
     def flood() -> bool:
         for _ in range(5):
             robot.show(coffee)
