@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The bundle: a folder with a manifest and the ONNX graphs it names, the one format between layers."""
+"""The bundle, the one format between layers: a folder with a manifest and the graphs it names."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ class Manifest:
         try:
             document = json.loads(text)
         except ValueError as error:
-            raise BundleError(f'{where}: not valid JSON ({error}); export the bundle again') from None
+            raise BundleError(
+                f'{where}: not valid JSON ({error}); export the bundle again') from None
         return _manifest_from(document, where)
 
 

@@ -58,7 +58,8 @@ class Graph:
         for output in self._info.outputs:
             binding.bind_output(output.name, self._device, self._device_id)
         self._session.run_with_iobinding(binding)
-        return dict(zip((output.name for output in self._info.outputs), binding.get_outputs()))
+        names = (output.name for output in self._info.outputs)
+        return dict(zip(names, binding.get_outputs(), strict=True))
 
     def _check_signature(
         self, kind: str, found: list[Any], stated: tuple[TensorInfo, ...],

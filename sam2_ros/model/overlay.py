@@ -64,7 +64,7 @@ def _draw_prompt(picture: npt.NDArray[np.uint8], prompt: Prompt, thickness: int)
     if prompt.box is not None:
         x0, y0, x1, y1 = (round(float(value)) for value in prompt.box)
         cv2.rectangle(picture, (x0, y0), (x1, y1), _WHITE, thickness)
-    for (x, y), label in zip(prompt.points, prompt.labels):
+    for (x, y), label in zip(prompt.points, prompt.labels, strict=True):
         centre = (int(x), int(y))
         cv2.circle(picture, centre, 4 * thickness, _GREEN if label == POSITIVE else _RED, -1)
         cv2.circle(picture, centre, 4 * thickness, _WHITE, thickness)

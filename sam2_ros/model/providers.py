@@ -101,7 +101,8 @@ def candidates(provider: str) -> list[str]:
     :raises ProviderError: no such name, or not in the installed ONNX Runtime.
     """
     if provider not in PROVIDERS:
-        raise ProviderError(f'provider "{provider}" is unknown; choose among {", ".join(PROVIDERS)}')
+        raise ProviderError(
+            f'provider "{provider}" is unknown; choose among {", ".join(PROVIDERS)}')
     if provider == 'auto':
         return available_providers()[::-1]
     if provider not in available_providers():
