@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import onnxruntime
 
 from sam2_ros.model.errors import ProviderError
 
-_LOG = logging.getLogger(__name__)
+_LOG_WARNING, _LOG_FATAL = 2, 4  # severities of ONNX Runtime; it starts with the first
 
 _CPU = 'CPUExecutionProvider'
 _EXECUTION_PROVIDERS = {
@@ -72,9 +73,7 @@ def create_session(
     """
     if provider not in available_providers():
         raise ProviderError(_not_installed(provider))
-    if provider in ('cuda', 'tensorrt'):
-        # Finds the CUDA libraries of pip packages; does nothing where the system has them.
-        onnxruntime.preload_dlls()
+    missing = _preload_cuda() if provider in ('cuda', 'tensorrt') else ''
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = options.threads
     # Threads that spin after each run keep a robot's cores busy for nothing.
@@ -84,13 +83,19 @@ def create_session(
     settings.enable_mem_pattern = False
     settings.enable_mem_reuse = False
     settings.add_session_config_entry('session.record_ep_graph_assignment_info', '1')
+    # What ONNX Runtime would print about a provider that does not start, the errors below say.
+    onnxruntime.set_default_logger_severity(_LOG_FATAL)
     try:
         session = onnxruntime.InferenceSession(
             str(model), settings, _chain(provider, options, cache_dir), enable_fallback=0)
+    except ProviderError:
+        raise
     except Exception as error:  # ONNX Runtime raises classes of its own, all below Exception
-        raise ProviderError(
-            f'{model}: provider "{provider}" cannot load it: {_first_line(error)}') from error
-    _check_taken(session, provider, model)
+        raise ProviderError(f'{model}: provider "{provider}" cannot load it{missing}: '
+                            f'{_first_line(error)}') from error
+    finally:
+        onnxruntime.set_default_logger_severity(_LOG_WARNING)
+    _check_taken(session, provider, model, missing)
     return session
 
 
@@ -157,13 +162,29 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _check_taken(session: onnxruntime.InferenceSession, provider: str, model: Path) -> None:
+def _preload_cuda() -> str:
+    """
+    Load the CUDA libraries of pip packages, where there are any.
+
+    Returns a remark about the first library that was found nowhere, empty if all were.
+    """
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        onnxruntime.preload_dlls()
+    lines = output.getvalue().splitlines()
+    failed = [line for line in lines if line.startswith('Failed to load')]
+    return f' ({failed[0].split(": ")[0]})' if failed else ''
+
+
+def _check_taken(
+    session: onnxruntime.InferenceSession, provider: str, model: Path, missing: str,
+) -> None:
     wanted = _EXECUTION_PROVIDERS[provider]
     used = {part.ep_name for part in session.get_provider_graph_assignment_info()}
     if wanted not in session.get_providers() or wanted not in used:
         raise ProviderError(
             f'{model}: provider "{provider}" was asked for, but ONNX Runtime uses '
-            f'{", ".join(sorted(used)) or "none"}; check that {_PACKAGES[provider]} fits the '
+            f'{", ".join(sorted(used)) or "none"}{missing}; check that {_PACKAGES[provider]} fits the '
             'driver and libraries of this machine')
 
 

@@ -227,13 +227,25 @@ def _load_encoder(
     bundle: Bundle, wanted: str, options: ProviderOptions,
 ) -> tuple[str, Graph]:
     """Load the image encoder on the wanted provider, or for ``auto`` on the first that works."""
-    names = candidates(wanted)
-    for name in names[:-1]:
+    *others, last = candidates(wanted)
+    failures = []
+    for name in others:
         try:
-            return name, Graph(bundle, 'image_encoder', name, options)
+            graph = Graph(bundle, 'image_encoder', name, options)
         except ProviderError as error:
-            _LOG.warning('provider auto: %s does not work here, trying the next (%s)', name, error)
-    return names[-1], Graph(bundle, 'image_encoder', names[-1], options)
+            failures.append(f'{name}: {error}')
+            continue
+        _report(name, failures)
+        return name, graph
+    graph = Graph(bundle, 'image_encoder', last, options)
+    _report(last, failures)
+    return last, graph
+
+
+def _report(name: str, failures: list[str]) -> None:
+    if failures:
+        _LOG.warning('provider auto: using %s, since better ones do not work here (%s)',
+                     name, '; '.join(failures))
 
 
 def _check_image(image: npt.NDArray[np.uint8]) -> None:
