@@ -27,8 +27,9 @@ PIXEL_BYTES = {
     'bayer_rggb8': 1, 'bayer_bggr8': 1, 'bayer_gbrg8': 1, 'bayer_grbg8': 1,
     'uyvy': 2, 'yuv422': 2, 'yuyv': 2, 'yuv422_yuy2': 2,
 }
-#: Generic encodings and what OpenCV users mean by them.
-_MEANING = {'8UC1': 'mono8', '8UC3': 'bgr8'}
+#: Encodings under the name that every bridge knows: generic ones as OpenCV users mean them, and
+#: the later names of two.
+_MEANING = {'8UC1': 'mono8', '8UC3': 'bgr8', 'uyvy': 'yuv422', 'yuyv': 'yuv422_yuy2'}
 
 
 def check_image(message: Image) -> None:
@@ -51,6 +52,9 @@ def check_image(message: Image) -> None:
     if size != step * height:
         raise ImageError(f'the image has {size} bytes of data, but step {step} x height {height} '
                          f'is {step * height}')
+    if _MEANING.get(message.encoding, message.encoding).startswith('yuv422') and width % 2:
+        raise ImageError(f'the image is {width} pixels wide, but {message.encoding} holds pixels '
+                         'in pairs')
 
 
 def image_to_rgb(message: Image) -> npt.NDArray[np.uint8]:
@@ -69,12 +73,14 @@ def image_to_rgb(message: Image) -> npt.NDArray[np.uint8]:
     if encoding in ('rgb8', 'bgr8'):
         pixels = rows.reshape(message.height, message.width, 3)
         return pixels if encoding == 'rgb8' else _array(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
-    # The bridges differ in whether they heed the step: give them rows without padding.
-    tight = SimpleNamespace(
-        header=message.header, height=message.height, width=message.width, encoding=encoding,
-        is_bigendian=message.is_bigendian, step=row, data=np.ascontiguousarray(rows).reshape(-1))
+    # The bridges differ in how they treat a step and the other byte order: spare them both.
+    tight = np.ascontiguousarray(rows).reshape(-1)
+    if encoding.endswith('16') and bool(message.is_bigendian) != (sys.byteorder == 'big'):
+        tight = tight.view(np.uint16).byteswap().view(np.uint8)
     try:
-        return _array(_bridge()(tight))
+        return _array(_bridge()(_picture(encoding, message.height, message.width, tight)))
+    except ImageError:
+        raise
     except Exception as error:  # each bridge has error classes of its own
         raise ImageError(f"the image in '{message.encoding}' could not be converted: "
                          f'{" ".join(str(error).split())}') from error
@@ -162,17 +168,38 @@ def _array(pixels: Any) -> npt.NDArray[np.uint8]:
     return np.asarray(pixels, np.uint8)
 
 
+def _picture(
+    encoding: str, height: int, width: int, data: npt.NDArray[np.uint8],
+) -> SimpleNamespace:
+    """Return what a bridge reads of an Image, in this machine's byte order and without padding."""
+    return SimpleNamespace(
+        header=Header(), height=height, width=width, encoding=encoding, data=data,
+        is_bigendian=int(sys.byteorder == 'big'), step=data.size // height)
+
+
 @lru_cache(maxsize=1)
 def _bridge() -> Callable[[Any], Any]:
     """Return a function Image -> rgb8 array: cv_bridge's, which a robot has, or rosbags-image's."""
-    try:
-        bridge = importlib.import_module('cv_bridge').CvBridge()
-        return lambda message: bridge.imgmsg_to_cv2(message, 'rgb8')
-    except ImportError:
-        pass
-    try:
-        rosbags_image = importlib.import_module('rosbags.image')
-    except ImportError:
-        raise ImageError('this encoding needs cv_bridge: apt install ros-$ROS_DISTRO-cv-bridge, '
-                         'or without ROS: pip install rosbags-image') from None
-    return lambda message: rosbags_image.image_to_cvimage(message, 'rgb8')
+    probe = _picture('bgra8', 1, 1, np.zeros(4, np.uint8))
+    reasons = []
+    for load in (_cv_bridge, _rosbags_image):
+        try:
+            convert = load()
+            convert(probe)  # a cv_bridge compiled for another NumPy can be imported all the same
+        except Exception as error:
+            reasons.append(' '.join(str(error).split()))
+        else:
+            return convert
+    raise ImageError('this encoding needs cv_bridge (apt install ros-$ROS_DISTRO-cv-bridge) or, '
+                     'without ROS, rosbags-image (pip install rosbags-image), and neither works '
+                     f'here: {"; ".join(reasons)}')
+
+
+def _cv_bridge() -> Callable[[Any], Any]:
+    bridge = importlib.import_module('cv_bridge').CvBridge()
+    return lambda message: bridge.imgmsg_to_cv2(message, 'rgb8')
+
+
+def _rosbags_image() -> Callable[[Any], Any]:
+    convert = importlib.import_module('rosbags.image').image_to_cvimage
+    return lambda message: convert(message, 'rgb8')
