@@ -179,13 +179,21 @@ def _preload_cuda() -> str:
 def _check_taken(
     session: onnxruntime.InferenceSession, provider: str, model: Path, missing: str,
 ) -> None:
-    wanted = _EXECUTION_PROVIDERS[provider]
-    used = {part.ep_name for part in session.get_provider_graph_assignment_info()}
-    if wanted not in session.get_providers() or wanted not in used:
+    used = _used_providers(session)
+    if _EXECUTION_PROVIDERS[provider] not in used:
         raise ProviderError(
             f'{model}: provider "{provider}" was asked for, but ONNX Runtime uses '
-            f'{", ".join(sorted(used)) or "none"}{missing}; check that {_PACKAGES[provider]} fits the '
+            f'{", ".join(used) or "none"}{missing}; check that {_PACKAGES[provider]} fits the '
             'driver and libraries of this machine')
+
+
+def _used_providers(session: onnxruntime.InferenceSession) -> list[str]:
+    """Return the execution providers that took a node; before ONNX Runtime 1.24, that started."""
+    started: list[str] = session.get_providers()
+    if not hasattr(session, 'get_provider_graph_assignment_info'):
+        return started
+    taken = {part.ep_name for part in session.get_provider_graph_assignment_info()}
+    return [provider for provider in started if provider in taken]
 
 
 def _first_line(error: Exception) -> str:
