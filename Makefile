@@ -21,8 +21,13 @@ setup:  ## .venv with all that is needed; uses a ROS 2 that is sourced, brings i
 build: setup  ## the messages and the package, with colcon
 	@.ci/build
 
-demo: build  ## export a model, start the node, publish photographs and prompts, write masks to output/demo
-	@$(in_environment) sam2-ros demo --output output/demo
+demo: output/sam2_nano/manifest.json  ## export a model, start the node, show it photographs, click: output/demo
+	@$(in_environment) sam2-ros demo output/sam2_nano --output output/demo
+
+# The prototype model: small, and trained on tabletop scenes only.
+output/sam2_nano/manifest.json: $(wildcard sam2_ros/export/*) sam2_ros/model/bundle.py | build
+	@$(in_environment) sam2-ros export --model sam2_nano --output output/sam2_nano --force \
+	  --checkpoint sam2_ros/export/sam2_nano_prototype.pt
 
 test: build  ## all tests
 	@$(in_environment) pytest $(PYTEST_ARGS)

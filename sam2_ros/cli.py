@@ -43,7 +43,7 @@ COMMANDS = {
 }
 
 # What to type when the module on the left cannot be imported.
-_PIP = "pip install 'sam2_ros[{}]'"
+_PIP = "pip install '.[{}]' in the checkout of sam2_ros"
 _ROS = 'source a ROS 2, then the install/setup.bash of the workspace that sam2_ros was built in'
 INSTALL = {
     'onnxruntime': "pip install onnxruntime (or one of its siblings: see README, 'providers')",
