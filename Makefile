@@ -9,6 +9,10 @@ SHELL := /bin/bash
 
 # more arguments for pytest: make test PYTEST_ARGS='test/model -k parity'
 PYTEST_ARGS ?=
+# more arguments for the benchmark: make bench BENCH_ARGS='--runs 100'
+BENCH_ARGS ?=
+# speed does not depend on the weights, so random ones do
+BENCH_BUNDLE ?= build/benchmark/sam2.1_tiny
 
 in_environment = . .ci/environment.sh &&
 
@@ -33,7 +37,10 @@ test: build  ## all tests
 	@$(in_environment) pytest $(PYTEST_ARGS)
 
 bench: build  ## latency and memory of SAM 2.1 tiny beside PyTorch, into output/benchmark
-	@$(in_environment) sam2-ros benchmark --output output/benchmark
+	@[ -e $(BENCH_BUNDLE)/manifest.json ] || { $(in_environment) \
+	  sam2-ros export --model sam2.1_tiny --random-weights --output $(BENCH_BUNDLE); }
+	@$(in_environment) sam2-ros benchmark $(BENCH_BUNDLE) --provider cpu --against-pytorch --ros \
+	  --output output/benchmark $(BENCH_ARGS)
 
 lint: setup  ## ruff and mypy
 	@.venv/bin/ruff check . && .venv/bin/mypy

@@ -1,0 +1,220 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node as its own process: from an image's publication to the reception of its masks."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rclpy
+from ament_index_python.packages import get_package_prefix
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Point
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.utilities import get_rmw_implementation_identifier
+from sensor_msgs.msg import Image
+
+from sam2_ros.evaluate.errors import BenchmarkError
+from sam2_ros.evaluate.latency import WARM_UP
+from sam2_ros.evaluate.machine import peak_memory
+from sam2_ros.evaluate.samples import NODE, Samples
+from sam2_ros.evaluate.scene import make_prompts
+from sam2_ros.msg import MaskArray, Prompt
+
+#: Seconds; loading and warming up a model of 900 MB from a slow disk is within.
+START_TIMEOUT = 120.0
+#: Seconds; the largest model takes some on a small CPU.
+ANSWER_TIMEOUT = 30.0
+#: Seconds between the answer and the diagnostics that tell of it, on a busy machine.
+DIAGNOSTICS_TIMEOUT = 10.0
+#: Seconds between diagnostics: often, so that the figures of one run can be told from the next.
+DIAGNOSTICS_PERIOD = 0.1
+#: Images in a row without an answer that are an error and not bad luck.
+LOST_IN_A_ROW = 3
+#: What the node tells of each run on /diagnostics.
+_STAGES = ('resize', 'encode', 'decode', 'upscale', 'publish')
+_PROFILE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+
+
+class RunningNode:
+    """
+    Starts the installed node with a bundle, and ends it with the ``with`` statement.
+
+    :param folder: for the node's parameters and its log.
+    """
+
+    def __init__(self, bundle: Path, provider: str, threads: int, folder: Path) -> None:
+        prefix = Path(get_package_prefix('sam2_ros'))
+        # Neither a robot on the same network nor another benchmark must hear it.
+        os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+        # docs/node.md, "Images get lost": for the node and for this process
+        os.environ.setdefault(_PROFILE, str(prefix / 'share/sam2_ros/config/fastdds.xml'))
+        self._namespace = f'/sam2_benchmark_{os.getpid()}'
+        self._log = folder / 'node.log'
+        parameters = folder / 'node_parameters.yaml'
+        # JSON is YAML, too
+        parameters.write_text(json.dumps({'/**': {'ros__parameters': {
+            'bundle': str(bundle.resolve()), 'provider': provider, 'threads': threads,
+            'diagnostics_period': DIAGNOSTICS_PERIOD}}}, indent=2) + '\n', encoding='utf-8')
+        self._command = [
+            str(prefix / 'lib/sam2_ros/sam2_node'), '--ros-args', '--params-file', str(parameters),
+            '-r', f'__ns:={self._namespace}']
+        self.lost = 0
+        self.peak_memory: int | None = None
+        self._masks: list[tuple[int, float]] = []
+        self._figures: dict[str, str] = {}
+
+    def __enter__(self) -> RunningNode:
+        self._context = rclpy.Context()
+        self._context.init()
+        self._node = rclpy.create_node(
+            'benchmark', namespace=self._namespace, context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._images = self._node.create_publisher(Image, 'image', qos_profile_sensor_data)
+        self._prompts = self._node.create_publisher(Prompt, 'sam2/prompt', 10)
+        self._node.create_subscription(MaskArray, 'sam2/masks', self._masks_came, 10)
+        self._node.create_subscription(DiagnosticArray, '/diagnostics', self._diagnostics_came, 10)
+        with self._log.open('wb') as log:
+            # In a session of its own: Ctrl-C is for the benchmark, which then ends the node.
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(timeout=10.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._executor.shutdown()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def facts(self) -> dict[str, str]:
+        """Return what is between the two processes."""
+        return {'rmw': get_rmw_implementation_identifier(),
+                'dds profile': os.environ.get(_PROFILE, '')}
+
+    def wait(self) -> None:
+        """:raises BenchmarkError: the node is not there in time, or ends by itself."""
+        ready = self._spin_until(
+            lambda: bool(self._images.get_subscription_count())
+            and bool(self._prompts.get_subscription_count())
+            and bool(self._node.count_publishers(f'{self._namespace}/sam2/masks'))
+            and bool(self._figures), START_TIMEOUT)
+        if not ready:
+            raise BenchmarkError(f'the node did not subscribe within {START_TIMEOUT:g} s; its log '
+                                 f'is {self._log}')
+
+    def measure(
+        self, picture: npt.NDArray[np.uint8], runs: int, samples: Samples,
+        progress: Callable[[], None],
+    ) -> None:
+        """
+        Add ``runs`` times image and prompt in, masks out; one object.
+
+        Stages: ``total`` from the image's publication to the masks' reception, those that the node
+        tells, and ``overhead``: total without encode and decode.
+
+        :raises BenchmarkError: the node has ended or answers no longer.
+        """
+        lost_in_a_row = 0
+        run = -WARM_UP
+        while run < runs:
+            durations = self._ask(picture)
+            self.peak_memory = peak_memory(self._process.pid) or self.peak_memory
+            if durations is None:
+                self.lost += 1
+                lost_in_a_row += 1
+                if lost_in_a_row == LOST_IN_A_ROW:
+                    raise BenchmarkError(
+                        f'{LOST_IN_A_ROW} images in a row got no masks; the log of the node is '
+                        f'{self._log}')
+                continue
+            lost_in_a_row = 0
+            if run >= 0:
+                samples.add(NODE, durations)
+                progress()
+            run += 1
+
+    def _ask(self, picture: npt.NDArray[np.uint8]) -> dict[str, float] | None:
+        """Publish an image and a point on it; returns seconds by stage, None: no answer."""
+        height, width = picture.shape[:2]
+        image = Image(height=height, width=width, encoding='rgb8', step=3 * width,
+                      data=array.array('B', picture.tobytes()))
+        image.header.frame_id = 'camera'
+        image.header.stamp = self._node.get_clock().now().to_msg()
+        stamp = _nanoseconds(image)
+        x, y = make_prompts(1, width, height)[0].points[0]
+        # Always the same object: the node remembers no more of them with every run.
+        prompt = Prompt(header=image.header, object_id=1, points=[Point(x=float(x), y=float(y))])
+        answers = self._answers()
+        self._masks.clear()
+        begin = time.perf_counter()
+        self._images.publish(image)
+        self._prompts.publish(prompt)
+        if not self._spin_until(
+                lambda: any(its == stamp for its, _ in self._masks), ANSWER_TIMEOUT):
+            return None
+        total = next(at for its, at in self._masks if its == stamp) - begin
+        if not self._spin_until(lambda: self._answers() > answers, DIAGNOSTICS_TIMEOUT):
+            return None
+        stages = {stage: self._milliseconds(stage) / 1e3 for stage in _STAGES}
+        return {'total': total, **stages,
+                'overhead': total - stages['encode'] - stages['decode']}
+
+    def _answers(self) -> int:
+        return int(self._figures.get('answers', '0'))
+
+    def _milliseconds(self, stage: str) -> float:
+        try:
+            return float(self._figures[f'{stage} ms'].split()[0])
+        except (KeyError, ValueError, IndexError):
+            raise BenchmarkError(
+                f'the node does not tell the latency of stage "{stage}" on /diagnostics') from None
+
+    def _spin_until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        end = time.monotonic() + timeout
+        while not condition():
+            if self._process.poll() is not None:
+                raise BenchmarkError(f'the node ended by itself: {self._last_line()} (all of it: '
+                                     f'{self._log})')
+            if time.monotonic() > end:
+                return False
+            self._executor.spin_once(timeout_sec=0.05)
+        return True
+
+    def _last_line(self) -> str:
+        lines = self._log.read_text(encoding='utf-8', errors='replace').strip().splitlines()
+        return (lines or ['without a word'])[-1]
+
+    def _masks_came(self, message: MaskArray) -> None:
+        self._masks.append((_nanoseconds(message), time.perf_counter()))
+
+    def _diagnostics_came(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.startswith(f'{self._namespace}/sam2:'):
+                self._figures = {item.key: item.value for item in status.values}
+
+
+def _nanoseconds(message: Any) -> int:
+    stamp = message.header.stamp
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
