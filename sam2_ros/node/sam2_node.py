@@ -13,32 +13,28 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, PointStamped
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_srvs.srv import Trigger
 
 from sam2_ros.model.errors import ImageError, PromptError, Sam2RosError
-from sam2_ros.msg import MaskArray, Prompt
+from sam2_ros.msg import Prompt
 from sam2_ros.node.clicks import Clicks
 from sam2_ros.node.conversions import check_image
 from sam2_ros.node.declared import declare, on_change
 from sam2_ros.node.diagnostics import Statistics, Throttle
 from sam2_ros.node.frame_buffer import Frame, FrameBuffer
-from sam2_ros.node.messages import mask_array
 from sam2_ros.node.model_logs import model_logs_to
 from sam2_ros.node.parameters import Settings
 from sam2_ros.node.projection import image_size, project
 from sam2_ros.node.prompt_queue import PromptQueue, PromptRequest, Refusal, request_from_message
 from sam2_ros.node.results import Results
+from sam2_ros.node.services import Services
 from sam2_ros.node.session import Session
 from sam2_ros.node.transforms import Transforms
-from sam2_ros.srv import RemoveObject, Segment
 
 #: Prompts and clicks come in bursts, and none may be lost.
 PROMPT_DEPTH = 100
@@ -69,9 +65,9 @@ class Sam2Node(LifecycleNode):
         self._points: list[tuple[PointStamped, float]] = []
         self._session: Session | None = None
         self._results: Results | None = None
+        self._own_services: Services | None = None
         self._active = False
         self._subscriptions_made: list[Any] = []
-        self._services_made: list[Any] = []
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._diagnostics_timer = self.create_timer(
             self.settings.diagnostics_period, self._publish_diagnostics, clock=self._steady)
@@ -107,13 +103,9 @@ class Sam2Node(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._session = session
         self._results = Results(self, lambda: self.settings)
-        # Reentrant: a request that waits for the worker must not hold up the others.
-        group = ReentrantCallbackGroup()
-        self._services_made = [
-            self.create_service(Segment, '~/segment', self._segment, callback_group=group),
-            self.create_service(Trigger, '~/reset', self._reset, callback_group=group),
-            self.create_service(
-                RemoveObject, '~/remove_object', self._remove_object, callback_group=group)]
+        self._own_services = Services(
+            self, session, settings=lambda: self.settings, is_active=lambda: self._active,
+            forget_prompts=self._forget_prompts, complain=self._complain)
         manifest = session.manifest
         weights = 'trained' if manifest.trained else 'UNTRAINED'
         self.get_logger().info(
@@ -171,22 +163,25 @@ class Sam2Node(LifecycleNode):
             self.destroy_subscription(subscription)
         self._subscriptions_made = []
         self._waiting_timer.cancel()
-        self._prompts.clear()
-        self._points.clear()
-        self._clicks.reset()
+        self._forget_prompts()
         self._frames.clear()
         self._camera_info = None
         if self._session is not None:
             self._session.forget_frames()
 
     def _free(self) -> None:
-        for service in self._services_made:
-            self.destroy_service(service)
-        self._services_made = []
+        if self._own_services is not None:
+            self._own_services.destroy()
+            self._own_services = None
         self.close()
         if self._results is not None:
             self._results.destroy()
             self._results = None
+
+    def _forget_prompts(self) -> None:
+        self._prompts.clear()
+        self._points.clear()
+        self._clicks.reset()
 
     def _settings_changed(self, settings: Settings) -> None:
         self.settings = settings
@@ -309,78 +304,6 @@ class Sam2Node(LifecycleNode):
         for refusal in refused:
             self._statistics.count('prompts refused')
             self._complain(f'{refusal.request.source}: {refusal.reason}')
-
-    # ---- services ----
-    # They wait for the worker as coroutines. rclpy's executor (Jazzy) then goes on with other
-    # callbacks: a coroutine that yields stays in its list of tasks, is resumed once each time the
-    # executor wakes up, and the executor sleeps in between. Setting the future from the worker
-    # does not wake it, so the worker does (`_ask`); the callback group is reentrant, since a
-    # mutually exclusive one would be held until the answer.
-
-    async def _segment(
-        self, request: Segment.Request, response: Segment.Response,
-    ) -> Segment.Response:
-        def work(session: Session) -> MaskArray:
-            prompts = [request_from_message(prompt, self.settings, f'prompts[{index}]')
-                       for index, prompt in enumerate(request.prompts)]
-            objects = session.segment_once(request.image, prompts)
-            return mask_array(
-                objects, (request.image.height, request.image.width), request.image.header,
-                with_logits=request.return_logits)
-
-        try:
-            response.masks = await self._ask(work)
-            response.success = True
-        except Sam2RosError as error:
-            response.success, response.message = False, str(error)
-            self._complain(f'~/segment: {error}')
-        return response
-
-    async def _reset(
-        self, request: Trigger.Request, response: Trigger.Response,
-    ) -> Trigger.Response:
-        self._prompts.clear()
-        self._points.clear()
-        self._clicks.reset()
-        try:
-            count = await self._ask(lambda session: session.reset())
-            response.success, response.message = True, f'{count} objects forgotten'
-        except Sam2RosError as error:
-            response.success, response.message = False, str(error)
-        return response
-
-    async def _remove_object(
-        self, request: RemoveObject.Request, response: RemoveObject.Response,
-    ) -> RemoveObject.Response:
-        try:
-            await self._ask(lambda session: session.remove(request.object_id))
-            response.success = True
-        except Sam2RosError as error:
-            response.success, response.message = False, str(error)
-            self._complain(f'~/remove_object: {error}')
-        return response
-
-    async def _ask(self, work: Callable[[Session], Any]) -> Any:
-        """Return what `work` returns in the worker's thread; raises Sam2RosError as it does."""
-        session, executor = self._session, self.executor
-        if session is None or executor is None or not self._active:
-            raise PromptError('the node is not active; activate it first')
-        future = Future()
-
-        def job() -> None:
-            try:
-                future.set_result((work(session), None))
-            except Sam2RosError as error:
-                future.set_result((None, error))
-            except Exception as error:  # the client must get an answer
-                future.set_result((None, Sam2RosError(f'{type(error).__name__}: {error}')))
-            executor.wake()
-
-        session.submit(job)
-        result, error = await future
-        if error is not None:
-            raise error
-        return result
 
     # ---- health ----
 

@@ -339,10 +339,12 @@ def start_node(prototype_bundle: Path, ros_domain: int) -> Iterator[Callable[...
     def start(namespace: str = '/test', arguments: Any = (), **parameters: Any) -> NodeProcess:
         # Pictures larger than Fast DDS's shared memory go through UDP in pieces, and best effort
         # loses them when the machine is busy. These tests are not about that.
-        reliable = f'qos_overrides.{namespace}/image.subscription.reliability'
-        compressed = f'qos_overrides.{namespace}/image/compressed.subscription.reliability'
+        image = f'qos_overrides.{namespace}/image'
+        qos = {f'{topic}.subscription.{policy}': value
+               for topic in (image, f'{image}/compressed')
+               for policy, value in (('reliability', 'reliable'), ('depth', 100))}
         parameters = {'bundle': prototype_bundle, 'provider': 'cpu', 'threads': 1,
-                      'diagnostics_period': 0.1, reliable: 'reliable', compressed: 'reliable',
+                      'diagnostics_period': 0.1, 'prompt_timeout': TIMEOUT / 2, **qos,
                       **parameters}
         processes.append(NodeProcess(namespace, parameters, list(arguments)))
         return processes[-1]

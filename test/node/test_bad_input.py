@@ -18,7 +18,7 @@ NAN = float('nan')
 
 @pytest.fixture(scope='module')
 def process(start_node: Any) -> Any:
-    return start_node(prompt_timeout=0.2)
+    return start_node(prompt_timeout=4.0)
 
 
 @pytest.fixture(scope='module')

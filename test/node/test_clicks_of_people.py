@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,3 +115,52 @@ def test_camera_info_of_another_size(robot: Any, process: Any) -> None:
         return 'camera_info is for images of 1200x800' in process.output
 
     robot.wait(refused, 'the refusal')
+
+
+TF2_STAND_IN = """
+class TransformException(Exception):
+    pass
+
+class Vector:
+    x = y = z = 0.0
+    w = 1.0
+
+class Transform:
+    translation = rotation = Vector()
+
+class Stamped:
+    transform = Transform()
+
+class Buffer:
+    calls = 0
+    def lookup_transform(self, target, source, time):
+        self.calls += 1
+        if self.calls < 6 or source != 'map':
+            raise TransformException
+        return Stamped()
+
+class TransformListener:
+    def __init__(self, buffer, node):
+        pass
+"""
+
+
+def test_a_point_of_another_frame_waits_for_its_transform(
+    start_node: Any, make_robot: Any, coffee: Any, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / 'tf2_ros.py').write_text(TF2_STAND_IN, encoding='utf-8')
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=os.pathsep)
+    process = start_node('/tf', prompt_timeout=2.0)
+    robot = make_robot('/tf').connect()
+    robot.answer(lambda: (robot.ask([(300, 200)]), robot.show(coffee)))
+    robot.calibrate(600, 400)
+
+    def clicked() -> bool:
+        robot.click_in_space(0.0, 0.0, 2.0, 'map')
+        return len(robot.received['sam2/masks']) > 1
+
+    robot.wait(clicked, 'the answer to a point in another frame')
+    robot.click_in_space(0.0, 0.0, 2.0, 'moon')
+    process.wait_for_output("there is no transform from frame 'moon'")
+    assert process.stop() == 0, process.output

@@ -1,0 +1,120 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node's services, which wait for the worker without holding anybody up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
+from sam2_ros.model.errors import PromptError, Sam2RosError
+from sam2_ros.msg import MaskArray
+from sam2_ros.node.messages import mask_array
+from sam2_ros.node.parameters import Settings
+from sam2_ros.node.prompt_queue import request_from_message
+from sam2_ros.node.session import Session
+from sam2_ros.srv import RemoveObject, Segment
+
+
+class Services:
+    """
+    `~/segment`, `~/reset` and `~/remove_object`.
+
+    Each is a coroutine that awaits a future, which the worker sets. rclpy's executor (Jazzy,
+    `Executor._wait_for_ready_callbacks`) keeps a coroutine that yields in its list of tasks,
+    resumes it once each time it wakes up, and sleeps in between: no busy loop, and other callbacks
+    are served. But setting a future that nobody added a callback to does not wake the executor, so
+    the worker does that as well. The callback group is reentrant, since a mutually exclusive one
+    would be held until the answer.
+    """
+
+    def __init__(
+        self, node: Node, session: Session, *, settings: Callable[[], Settings],
+        is_active: Callable[[], bool], forget_prompts: Callable[[], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        self._node = node
+        self._session = session
+        self._settings = settings
+        self._is_active = is_active
+        self._forget_prompts = forget_prompts
+        self._complain = complain
+        group = ReentrantCallbackGroup()
+        self._made = [
+            node.create_service(Segment, '~/segment', self._segment, callback_group=group),
+            node.create_service(Trigger, '~/reset', self._reset, callback_group=group),
+            node.create_service(
+                RemoveObject, '~/remove_object', self._remove_object, callback_group=group)]
+
+    def destroy(self) -> None:
+        """Remove the services."""
+        for service in self._made:
+            self._node.destroy_service(service)
+
+    async def _segment(
+        self, request: Segment.Request, response: Segment.Response,
+    ) -> Segment.Response:
+        def work() -> MaskArray:
+            prompts = [request_from_message(prompt, self._settings(), f'prompts[{index}]')
+                       for index, prompt in enumerate(request.prompts)]
+            objects = self._session.segment_once(request.image, prompts)
+            return mask_array(
+                objects, (request.image.height, request.image.width), request.image.header,
+                with_logits=request.return_logits)
+
+        try:
+            response.masks = await self._in_worker(work)
+            response.success = True
+        except Sam2RosError as error:
+            response.success, response.message = False, str(error)
+            self._complain(f'~/segment: {error}')
+        return response
+
+    async def _reset(
+        self, request: Trigger.Request, response: Trigger.Response,
+    ) -> Trigger.Response:
+        self._forget_prompts()
+        try:
+            count = await self._in_worker(self._session.reset)
+            response.success, response.message = True, f'{count} objects forgotten'
+        except Sam2RosError as error:
+            response.success, response.message = False, str(error)
+        return response
+
+    async def _remove_object(
+        self, request: RemoveObject.Request, response: RemoveObject.Response,
+    ) -> RemoveObject.Response:
+        try:
+            await self._in_worker(lambda: self._session.remove(request.object_id))
+            response.success = True
+        except Sam2RosError as error:
+            response.success, response.message = False, str(error)
+            self._complain(f'~/remove_object: {error}')
+        return response
+
+    async def _in_worker(self, work: Callable[[], Any]) -> Any:
+        """Return what `work` returns in the worker's thread; raises Sam2RosError as it does."""
+        executor = self._node.executor
+        if executor is None or not self._is_active():
+            raise PromptError('the node is not active; activate it first')
+        future = Future()
+
+        def job() -> None:
+            try:
+                future.set_result((work(), None))
+            except Sam2RosError as error:
+                future.set_result((None, error))
+            except Exception as error:  # the client must get an answer
+                future.set_result((None, Sam2RosError(f'{type(error).__name__}: {error}')))
+            executor.wake()
+
+        self._session.submit(job)
+        result, error = await future
+        if error is not None:
+            raise error
+        return result
