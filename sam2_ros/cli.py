@@ -52,11 +52,12 @@ INSTALL = {
     'sam2': 'SAM2_BUILD_CUDA=0 pip install --no-deps --no-build-isolation sam2==1.1.0',
     'matplotlib': _PIP.format('evaluate'),
     'psutil': _PIP.format('evaluate'),
+    'ament_index_python': _ROS,
     'rclpy': _ROS,
     'sam2_ros.msg': _ROS,
     'sam2_ros.srv': _ROS,
     **dict.fromkeys(
-        ('hydra', 'iopath', 'onnx', 'onnxscript', 'onnxsim', 'torch', 'tqdm'),
+        ('hydra', 'iopath', 'omegaconf', 'onnx', 'onnxscript', 'onnxsim', 'torch', 'tqdm'),
         _PIP.format('export')),
 }
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import os
 import re
@@ -136,6 +137,19 @@ def test_package_xml_is_valid() -> None:
 def test_the_flavours_for_pip_are_alternatives() -> None:
     assert [requirements(extra) for extra in ('cpu', 'gpu', 'openvino')] == [
         ['onnxruntime'], ['onnxruntime-gpu'], ['onnxruntime-openvino']]
+
+
+def test_every_ros_package_that_is_imported_is_declared(package: ElementTree.Element) -> None:
+    imported = set()
+    for file in [*SOURCE.glob('sam2_ros/node/*.py'), *SOURCE.glob('launch/*.py')]:
+        for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module).split('.')[0])
+            elif isinstance(node, ast.Import):
+                imported |= {alias.name.split('.')[0] for alias in node.names}
+    from_elsewhere = {'sam2_ros', 'cv2', 'numpy', 'yaml', *sys.stdlib_module_names}
+    declared = {element.text for element in package if element.tag.endswith('depend')}
+    assert imported - from_elsewhere <= declared
 
 
 def test_python_310_can_parse_every_module() -> None:
