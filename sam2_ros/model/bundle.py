@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ class Manifest:
         """
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BundleError(
                 f'{where}: not valid JSON ({error}); export the bundle again') from None
         return _manifest_from(document, where)
@@ -121,15 +122,12 @@ class Bundle:
         :raises BundleError: naming the file and the reason, if anything is missing or not as the
             manifest says.
         """
-        folder = Path(path).expanduser()
-        if not folder.is_dir():
-            what = 'is not a folder' if folder.exists() else 'does not exist'
-            raise BundleError(
-                f'{folder}: the bundle {what}; make one with `sam2-ros export --output {folder}`')
+        folder = _find_folder(path)
         manifest = _read_manifest(folder / MANIFEST_NAME)
         for name in IMAGE_GRAPHS:
             if name not in manifest.graphs:
                 raise BundleError(f'{folder / MANIFEST_NAME}: graph "{name}" is missing')
+        _check_sizes(manifest, folder / MANIFEST_NAME)
         for graph in manifest.graphs.values():
             _check_file(folder / graph.file, graph.sha256)
         return Bundle(folder, manifest)
@@ -155,6 +153,19 @@ def sha256_of(file: Path) -> str:
     return digest.hexdigest()
 
 
+def _find_folder(path: str | Path) -> Path:
+    folder = Path(path)
+    try:
+        folder = folder.expanduser()
+        if folder.is_dir():
+            return folder
+        what = 'is not a folder' if folder.exists() else 'does not exist'
+    except (OSError, RuntimeError) as error:  # no access, name too long, no such ~user
+        raise BundleError(f'{folder}: the bundle cannot be read ({error})') from None
+    raise BundleError(
+        f'{folder}: the bundle {what}; make one with `sam2-ros export --output {folder}`')
+
+
 def _read_manifest(file: Path) -> Manifest:
     try:
         text = file.read_text(encoding='utf-8')
@@ -165,10 +176,32 @@ def _read_manifest(file: Path) -> Manifest:
     return Manifest.from_json(text, file)
 
 
+def _check_sizes(manifest: Manifest, where: Path) -> None:
+    """Check that the sizes that the host works with are those of the graphs."""
+    picture = (1, manifest.image_size, manifest.image_size, 3)
+    mask = (manifest.constants.mask_size,) * 2
+    graphs = manifest.graphs
+    for graph, kind, tensors, name, shape in (
+        ('image_resize', 'output', graphs['image_resize'].outputs, 'resized', picture),
+        ('image_encoder', 'input', graphs['image_encoder'].inputs, 'image', picture),
+        ('image_decoder', 'input', graphs['image_decoder'].inputs, 'mask_input', mask),
+        ('image_decoder', 'output', graphs['image_decoder'].outputs, 'masks', mask),
+    ):
+        stated = {tensor.name: tensor.shape for tensor in tensors}
+        if name not in stated:
+            raise BundleError(f'{where}: graphs.{graph} has no {kind} "{name}"')
+        if stated[name][-len(shape):] != shape:
+            raise BundleError(
+                f'{where}: graphs.{graph} has {kind} "{name}" of shape {list(stated[name])}, '
+                f'which does not fit image_size {manifest.image_size} and mask_size '
+                f'{manifest.constants.mask_size}')
+
+
 def _check_file(file: Path, sha256: str) -> None:
-    if not file.is_file():
-        raise BundleError(f'{file}: missing, though the manifest names it; export the bundle again')
     try:
+        if not file.is_file():
+            raise BundleError(
+                f'{file}: missing, though the manifest names it; export the bundle again')
         found = sha256_of(file)
     except OSError as error:
         raise BundleError(f'{file}: cannot be read ({error})') from None
@@ -244,6 +277,11 @@ def _tensors_from(documents: list[Any], where: Path, key: str) -> tuple[TensorIn
     return tuple(tensors)
 
 
+def _is_number(value: Any) -> bool:
+    """Say whether a value of JSON is a number, and one that a float can hold."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
 class _Reader:
     """Takes keys out of a JSON object and says which one is missing, wrong or unknown."""
 
@@ -258,14 +296,15 @@ class _Reader:
         if name not in self._rest:
             raise BundleError(f'{self._where}: {self._key} lacks "{name}"')
         value = self._rest.pop(name)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
             raise self._wrong(name, value, f'of type {kind.__name__}')
         return value
 
     def number(self, name: str) -> float:
-        if isinstance(self._rest.get(name), int):
-            return float(self.take(name, int))
-        return float(self.take(name, float))
+        value = self.take(name, object)
+        if not _is_number(value):
+            raise self._wrong(name, value, 'a finite number')
+        return float(value)
 
     def positive(self, name: str) -> int:
         value: int = self.take(name, int)
@@ -281,8 +320,8 @@ class _Reader:
 
     def triple(self, name: str) -> tuple[float, float, float]:
         values = self.take(name, list)
-        if len(values) != 3 or not all(type(value) in (int, float) for value in values):
-            raise self._wrong(name, values, 'three numbers')
+        if len(values) != 3 or not all(_is_number(value) for value in values):
+            raise self._wrong(name, values, 'three finite numbers')
         return float(values[0]), float(values[1]), float(values[2])
 
     def finish(self) -> None:

@@ -61,10 +61,13 @@ def _tint(
 
 
 def _draw_prompt(picture: npt.NDArray[np.uint8], prompt: Prompt, thickness: int) -> None:
+    # OpenCV takes 32-bit numbers. What is this far outside the picture shows nothing in it.
+    margin = 8 * thickness
+    limits = np.array(picture.shape[1::-1]) + margin
     if prompt.box is not None:
-        x0, y0, x1, y1 = (round(float(value)) for value in prompt.box)
-        cv2.rectangle(picture, (x0, y0), (x1, y1), _WHITE, thickness)
-    for (x, y), label in zip(prompt.points, prompt.labels, strict=True):
-        centre = (int(x), int(y))
+        corners = np.rint(np.clip(prompt.box.reshape(2, 2), -margin, limits)).astype(int)
+        cv2.rectangle(picture, corners[0].tolist(), corners[1].tolist(), _WHITE, thickness)
+    for point, label in zip(prompt.points, prompt.labels, strict=True):
+        centre = np.clip(point, -margin, limits).astype(int).tolist()
         cv2.circle(picture, centre, 4 * thickness, _GREEN if label == POSITIVE else _RED, -1)
         cv2.circle(picture, centre, 4 * thickness, _WHITE, thickness)

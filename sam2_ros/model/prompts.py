@@ -95,12 +95,14 @@ class Prompt:
 
 
 def _array(values: Any, what: str) -> npt.NDArray[np.float64]:
+    """Return a copy of ``values``, of which every number is finite also in single precision."""
     try:
-        array = np.asarray(values, np.float64)
+        array = np.array(values, np.float64)
     except (TypeError, ValueError):
-        raise PromptError(f'{what} holds more than numbers: {values!r}') from None
-    if not np.isfinite(array).all():
-        raise PromptError(f'{what} holds a number that is not finite: {array.tolist()}')
+        raise PromptError(f'{what} holds more than numbers in equally long rows') from None
+    if array.size and not (largest := np.abs(array).max()) <= np.finfo(np.float32).max:
+        raise PromptError(
+            f'{what} holds a number that is not finite in single precision: {largest:g}')
     return array
 
 

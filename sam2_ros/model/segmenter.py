@@ -48,17 +48,21 @@ class Segmentation:
     """
     The answer to one prompt: C = 1 or 3 candidate masks.
 
-    ``logits`` [C, M, M] float32 within +-32, as ``Prompt.mask`` takes one of them;
     ``iou_predictions`` [C] float32: the model's own estimates; ``object_score``: logit that the
     object is there; ``image_size``: (height, width) in pixels.
     """
 
-    logits: FloatArray
     iou_predictions: FloatArray
     object_score: float
     image_size: tuple[int, int]
+    _decoded: FloatArray
     _threshold: float
     _stopwatch: Stopwatch
+
+    @property
+    def logits(self) -> FloatArray:
+        """Low-resolution logits [C, M, M] within +-32, as ``Prompt.mask`` takes one of them."""
+        return np.clip(self._decoded, -_MAX_LOGIT, _MAX_LOGIT)
 
     @property
     def best(self) -> int:
@@ -69,7 +73,9 @@ class Segmentation:
         """Return a candidate, the best by default, at the image's size."""
         index = self.best if index is None else index
         with self._stopwatch.measure('upscale'):
-            box, crop = upscale(self.logits[index], self.image_size, self._threshold)
+            # Not the bounded logits: between -100 and 32 the outline lies elsewhere than between
+            # -32 and 32.
+            box, crop = upscale(self._decoded[index], self.image_size, self._threshold)
         return Mask(box, crop, self.image_size, float(self.iou_predictions[index]),
                     self.object_score)
 
@@ -90,11 +96,7 @@ class ImageSegmenter:
         self, bundle: Bundle, provider: str = 'auto', options: ProviderOptions = _DEFAULT_OPTIONS,
     ) -> None:
         self.bundle = bundle
-        self.provider, self._encoder = _load_encoder(bundle, provider, options)
-        # TensorRT compiles an engine for each range of shapes, for minutes, and takes no empty
-        # tensor; the decoder's shapes change with every prompt and it is short, so CUDA runs it.
-        decoder_provider = 'cuda' if self.provider == 'tensorrt' else self.provider
-        self._decoder = Graph(bundle, 'image_decoder', decoder_provider, options)
+        self.provider, self._encoder, self._decoder = _load(bundle, provider, options)
         self._resizer = Graph(bundle, 'image_resize', 'cpu', options)
         self._stopwatch = Stopwatch()
 
@@ -205,8 +207,9 @@ class ImageSegmenter:
             chosen = slice(best, best + 1)
         else:
             chosen = slice(0, 1)
-        return Segmentation(np.clip(masks[chosen], -_MAX_LOGIT, _MAX_LOGIT), ious[chosen],
-                            float(score[0]), image_size, constants.mask_threshold, self._stopwatch)
+        # A copy: an answer that is kept must not keep those of all objects of the decoder's call.
+        return Segmentation(ious[chosen].copy(), float(score[0]), image_size,
+                            masks[chosen].copy(), constants.mask_threshold, self._stopwatch)
 
 
 class Stopwatch:
@@ -223,23 +226,35 @@ class Stopwatch:
         self.seconds[stage] = perf_counter() - start
 
 
-def _load_encoder(
+def _load(
     bundle: Bundle, wanted: str, options: ProviderOptions,
-) -> tuple[str, Graph]:
-    """Load the image encoder on the wanted provider, or for ``auto`` on the first that works."""
+) -> tuple[str, Graph, Graph]:
+    """
+    Load encoder and decoder on the wanted provider, or for ``auto`` on the first that takes both.
+
+    Returns the provider's name and the two graphs.
+    """
     *others, last = candidates(wanted)
     failures = []
     for name in others:
         try:
-            graph = Graph(bundle, 'image_encoder', name, options)
+            graphs = _load_on(bundle, name, options)
         except ProviderError as error:
             failures.append(f'{name}: {error}')
             continue
         _report(name, failures)
-        return name, graph
-    graph = Graph(bundle, 'image_encoder', last, options)
+        return name, *graphs
+    graphs = _load_on(bundle, last, options)
     _report(last, failures)
-    return last, graph
+    return last, *graphs
+
+
+def _load_on(bundle: Bundle, provider: str, options: ProviderOptions) -> tuple[Graph, Graph]:
+    # TensorRT compiles an engine for each range of shapes, for minutes, and takes no empty
+    # tensor; the decoder's shapes change with every prompt and it is short, so CUDA runs it.
+    decoder_provider = 'cuda' if provider == 'tensorrt' else provider
+    return (Graph(bundle, 'image_encoder', provider, options),
+            Graph(bundle, 'image_decoder', decoder_provider, options))
 
 
 def _report(name: str, failures: list[str]) -> None:
