@@ -346,6 +346,9 @@ def main(args: list[str] | None = None) -> int:
         return 0
     except Exception as error:
         if node is not None:
+            # A signal ends the context, and rclpy notices that at any of its calls.
+            if not node.context.ok():
+                return 0
             raise
         # A parameter of the wrong type or out of its range, an argument that ROS cannot parse.
         print(f'sam2_node cannot start: {" ".join(str(error).split())}', file=sys.stderr)
