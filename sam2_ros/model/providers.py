@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,6 +157,8 @@ def _openvino_options(options: ProviderOptions, cache_dir: Path) -> dict[str, st
 def _writable(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):  # it was there, but is another user's
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise ProviderError(
             f'{folder}: compiled graphs cannot be kept there ({error.strerror}); '

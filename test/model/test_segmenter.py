@@ -451,7 +451,8 @@ def test_a_graph_with_other_inputs_or_outputs_is_refused(
         'shape': (replace(first, shape=(7, *first.shape[1:])), *rest),
         'missing': tuple(rest),
     }[change]
-    graphs = {**bundle.manifest.graphs, graph: replace(info, **{kind: tensors})}
+    change_of_graph: dict[str, Any] = {kind: tensors}
+    graphs = {**bundle.manifest.graphs, graph: replace(info, **change_of_graph)}
     with pytest.raises(BundleError) as caught:
         ImageSegmenter(Bundle(bundle.path, replace(bundle.manifest, graphs=graphs)), 'cpu')
     message = str(caught.value)
