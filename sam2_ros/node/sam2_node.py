@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import rclpy
@@ -40,6 +41,20 @@ from sam2_ros.node.transforms import Transforms
 PROMPT_DEPTH = 100
 #: Seconds between two looks at prompts that wait for their image or their transform.
 WAITING_PERIOD = 0.05
+
+_Transition = Callable[['Sam2Node', LifecycleState], TransitionCallbackReturn]
+
+
+def _reported(transition: _Transition) -> _Transition:
+    """Log what a transition raises: rclpy (Jazzy) drops it and goes to the error state."""
+    @wraps(transition)
+    def reporting(node: Sam2Node, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except Exception:
+            node.get_logger().fatal(f'{transition.__name__} failed: {traceback.format_exc()}')
+            raise
+    return reporting
 
 
 class Sam2Node(LifecycleNode):
@@ -90,6 +105,7 @@ class Sam2Node(LifecycleNode):
             self._session.stop()
             self._session = None
 
+    @_reported
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and run it once."""
         begin = time.monotonic()
@@ -117,6 +133,7 @@ class Sam2Node(LifecycleNode):
                 'the model is UNTRAINED: its weights are random, its masks mean nothing')
         return super().on_configure(state)
 
+    @_reported
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe."""
         compressed = self.settings.image_transport == 'compressed'
@@ -137,22 +154,26 @@ class Sam2Node(LifecycleNode):
         self.get_logger().info(f'active, images from {topic}')
         return super().on_activate(state)
 
+    @_reported
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe; objects are remembered, images and waiting prompts are not."""
         self._leave_active()
         return super().on_deactivate(state)
 
+    @_reported
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model."""
         self._free()
         return TransitionCallbackReturn.SUCCESS
 
+    @_reported
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model, from whatever state."""
         self._leave_active()
         self._free()
         return TransitionCallbackReturn.SUCCESS
 
+    @_reported
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Go back to the unconfigured state."""
         return self.on_shutdown(state)
