@@ -1,0 +1,80 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node as a benchmark starts it. What it measures is in test_benchmark.py."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from sam2_ros.evaluate.errors import BenchmarkError
+from sam2_ros.evaluate.running_node import RunningNode
+from sam2_ros.evaluate.samples import NODE, Samples
+from sam2_ros.evaluate.scene import make_picture
+
+
+def test_node_that_does_not_start(tmp_path: Path) -> None:
+    """The error has the node's own last line and names its log."""
+    node = RunningNode(tmp_path / 'no_bundle', 'cpu', 1, tmp_path)
+    with node, pytest.raises(BenchmarkError, match=r'ended by itself: .*no_bundle') as error:
+        node.wait()
+    assert str(tmp_path / 'node.log') in str(error.value)
+
+
+def test_node_that_dies(nano_bundle: Path, tmp_path: Path) -> None:
+    """What was measured until then stays, and no process is left."""
+    samples = Samples()
+    with RunningNode(nano_bundle, 'cpu', 1, tmp_path) as node:
+        node.wait()
+
+        def kill_it() -> None:
+            node._process.kill()
+
+        with pytest.raises(BenchmarkError, match='ended by itself'):
+            node.measure(make_picture(64, 48), 5, samples, kill_it)
+    total = samples.find(NODE, 'total')
+    assert total is not None
+    assert len(total.seconds) == 1
+    assert node.peak_memory is not None
+
+
+def test_lost_images(
+    nano_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One lost image is counted and made up for, three in a row are an error."""
+    samples = Samples()
+    with RunningNode(nano_bundle, 'cpu', 1, tmp_path) as node:
+        node.wait()
+        ask, answers = node._ask, iter([False, True, True, True, False, True])
+
+        def sometimes(picture: Any) -> dict[str, float] | None:
+            return ask(picture) if next(answers, False) else None
+
+        monkeypatch.setattr(node, '_ask', sometimes)
+        with pytest.raises(BenchmarkError, match='3 images in a row got no masks'):
+            node.measure(make_picture(64, 48), 5, samples, lambda: None)
+    total = samples.find(NODE, 'total')
+    assert total is not None
+    assert len(total.seconds) == 2  # four answers, two of them to warm up
+    assert node.lost == 5
+
+
+def test_the_process_ends_with_the_measurement(nano_bundle: Path, tmp_path: Path) -> None:
+    """Ctrl-C to the benchmark ends the node, which is in a session of its own."""
+    node = RunningNode(nano_bundle, 'cpu', 1, tmp_path)
+
+    def interrupted() -> None:
+        with node:
+            node.wait()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert node._process.returncode == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(node._process.pid, 0)
