@@ -241,11 +241,10 @@ def iou(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
 def test_same_masks_as_the_official_predictor(scene: Scene, name: str) -> None:
     make, ambiguous = PROMPTS[name]
     prompt = make(scene)
+    found = {multimask: scene.segment(prompt, multimask) for multimask in (True, False, None)}
     for multimask in (True, False):
-        official = scene.pair.official.predict(prompt, multimask)
-        assert_same(scene.segment(prompt, multimask), official)
-        if multimask is ambiguous:
-            assert_same(scene.segment(prompt), official)
+        assert_same(found[multimask], scene.pair.official.predict(prompt, multimask))
+    np.testing.assert_array_equal(found[None].logits, found[ambiguous].logits)
 
 
 def test_objects_of_different_kinds_at_once_are_each_as_alone(scene: Scene) -> None:
@@ -432,6 +431,21 @@ def test_one_thread_gives_the_same_masks(prototype_bundle: Path, prototype_scene
         expected = prototype_scene.segment(prompt)
         assert_agree(found, expected)
         assert iou(found.mask().to_image() > 0, expected.mask().to_image() > 0) >= LEAST_IOU
+
+
+def test_a_bundle_in_half_precision(tmp_path: Path, prototype_scene: Scene) -> None:
+    bundle = export_bundle(ExportOptions(
+        model='sam2_nano', output=tmp_path / 'half', checkpoint=PROTOTYPE, precision='fp16'))
+    segmenter = ImageSegmenter(bundle, 'cpu')
+    embedding = segmenter.encode(prototype_scene.image)
+    for make, _ in PROMPTS.values():
+        prompt = make(prototype_scene)
+        [found] = segmenter.segment(embedding, [prompt], True)
+        expected = prototype_scene.segment(prompt, True)
+        # 11 bits a number: what the exporter allows, of the largest logit and of predicted IoUs.
+        np.testing.assert_allclose(
+            found.logits, expected.logits, rtol=0, atol=2e-2 * np.abs(expected.logits).max())
+        np.testing.assert_allclose(found.iou_predictions, expected.iou_predictions, atol=2e-2)
 
 
 # Bundles whose graphs are not what the manifest says
