@@ -33,6 +33,11 @@ class Results:
         self._jpeg = node.create_lifecycle_publisher(
             CompressedImage, '~/overlay/compressed', DEPTH)
 
+    @property
+    def listeners(self) -> int:
+        """Number of subscribers to ~/masks."""
+        return int(self._masks.get_subscription_count())
+
     def destroy(self) -> None:
         """Remove the topics."""
         for publisher in (self._masks, self._labels, self._overlay, self._jpeg):

@@ -344,6 +344,11 @@ class Sam2Node(LifecycleNode):
         facts = {'state': 'active' if self._active else 'not active'}
         if self._session is not None:
             facts.update(self._session.facts())
+        for subscription in self._subscriptions_made:
+            facts[f'publishers on {subscription.topic_name}'] = str(
+                subscription.get_publisher_count())
+        if self._results is not None:
+            facts['listeners to ~/masks'] = str(self._results.listeners)
         facts['prompts waiting for an image'] = str(self._prompts.waiting)
         message = DiagnosticArray(status=[self._statistics.status(
             f'{self.get_fully_qualified_name()}: segmentation', time.monotonic(), facts)])

@@ -106,7 +106,7 @@ class Robot:
         self.mouse = create(Point, 'image_mouse_left', 10)
         self.clicked = create(PointStamped, 'clicked_point', 10)
         self.inputs = [self.image, self.camera_info, self.prompt, self.mouse, self.clicked]
-        self.listen(MaskArray, 'sam2/masks')
+        self.masks_subscription = self.listen(MaskArray, 'sam2/masks')
         self.listen(DiagnosticArray, '/diagnostics')
         self._stamp = 1000
         self._executor = SingleThreadedExecutor(context=context)
@@ -136,10 +136,18 @@ class Robot:
         return result
 
     def connect(self) -> Robot:
-        """Wait until the node hears all that is published here, and is heard."""
+        """
+        Wait until the node hears all that is published here, and is heard.
+
+        Both sides must have found the other: a message to one that has not is lost.
+        """
         self.wait(lambda: all(publisher.get_subscription_count() for publisher in self.inputs),
                   'the node to subscribe')
-        self.wait(lambda: self.node.count_publishers('sam2/masks'), 'the node to advertise')
+        self.wait(self.masks_subscription.get_publisher_count, 'the node to advertise')
+        self.received['/diagnostics'].clear()  # of an earlier connection
+        for publisher in self.inputs:
+            self.diagnosed(f'publishers on {publisher.topic_name}', lambda value: value != '0')
+        self.diagnosed('listeners to ~/masks', lambda value: value != '0')
         return self
 
     def close(self) -> None:
