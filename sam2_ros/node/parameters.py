@@ -86,6 +86,15 @@ class Settings:
         0, 'Number of the GPU, for cuda and tensorrt.', read_only=True, limits=(0, 63))
     threads: int = _parameter(
         0, 'CPU threads of the model; 0 = one for each core.', read_only=True, limits=(0, 1024))
+    fp16: bool = _parameter(
+        False,
+        'Let tensorrt or openvino compute in half precision where the bundle says single.',
+        read_only=True)
+    cache_dir: str = _parameter(
+        '',
+        'Folder where tensorrt and openvino keep compiled graphs. Empty: engine_cache in the'
+        ' folder of the bundle.',
+        read_only=True)
     autostart: bool = _parameter(
         True,
         'Configure and activate at start, so that plain ros2 run works. false = a lifecycle'

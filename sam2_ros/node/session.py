@@ -43,7 +43,9 @@ class Session:
         bundle = Bundle.load(Path(now.bundle).expanduser())
         self.manifest: Manifest = bundle.manifest
         self._segmenter = ImageSegmenter(
-            bundle, now.provider, ProviderOptions(threads=now.threads, device_id=now.device_id))
+            bundle, now.provider, ProviderOptions(
+                threads=now.threads, device_id=now.device_id, fp16=now.fp16,
+                cache_dir=Path(now.cache_dir).expanduser() if now.cache_dir else None))
         self._segmenter.warm_up()
         self._statistics = statistics
         self._segmentation = PromptSegmentation(self._segmenter, settings)
