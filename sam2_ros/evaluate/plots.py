@@ -55,5 +55,6 @@ def _draw(axis: Axes, name: str, lines: Sequence[Series]) -> None:
     axis.set_xlabel('run')
     axis.set_ylabel('ms')
     highest = max(max(series.milliseconds) for series in lines)
-    axis.set_ylim(0, 1.1 * highest or 1.0)
-    axis.legend(fontsize='small', loc='lower left')
+    # Room above the runs for a line of the legend for each contender.
+    axis.set_ylim(0, (1.1 + 0.2 * len(lines)) * highest or 1.0)
+    axis.legend(fontsize='small', loc='upper right')

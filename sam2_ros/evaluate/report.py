@@ -140,7 +140,7 @@ class Report:
     def _heading(self) -> str:
         manifest, machine = self.bundle.manifest, self.machine
         weights = '' if manifest.trained else ', random weights'
-        state = '' if self.complete else ' -- INCOMPLETE: interrupted'
+        state = '' if self.complete else ' -- INCOMPLETE'
         lines = [
             f'{manifest.model} {manifest.image_size}x{manifest.image_size} {manifest.precision}'
             f'{weights}, provider {self.provider}, {self.threads} threads, picture '

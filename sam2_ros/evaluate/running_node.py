@@ -42,7 +42,7 @@ DIAGNOSTICS_TIMEOUT = 10.0
 #: Seconds between diagnostics: often, so that the figures of one run can be told from the next.
 DIAGNOSTICS_PERIOD = 0.1
 #: Images in a row without an answer that are an error and not bad luck.
-LOST_IN_A_ROW = 3
+LOST_IN_A_ROW = 5
 #: What the node tells of each run on /diagnostics.
 _STAGES = ('resize', 'encode', 'decode', 'upscale', 'publish')
 _PROFILE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
@@ -146,8 +146,9 @@ class RunningNode:
                 lost_in_a_row += 1
                 if lost_in_a_row == LOST_IN_A_ROW:
                     raise BenchmarkError(
-                        f'{LOST_IN_A_ROW} images in a row got no masks; the log of the node is '
-                        f'{self._log}')
+                        f'{LOST_IN_A_ROW} images in a row got no masks (the node: '
+                        f'{self._figures.get("last error", "no error")}); see "Images get lost" '
+                        f'in docs/node.md, and the log of the node, {self._log}')
                 continue
             lost_in_a_row = 0
             if run >= 0:
@@ -166,23 +167,26 @@ class RunningNode:
         x, y = make_prompts(1, width, height)[0].points[0]
         # Always the same object: the node remembers no more of them with every run.
         prompt = Prompt(header=image.header, object_id=1, points=[Point(x=float(x), y=float(y))])
-        answers = self._answers()
+        answers, refused = self._count('answers'), self._count('prompts refused')
         self._masks.clear()
         begin = time.perf_counter()
         self._images.publish(image)
         self._prompts.publish(prompt)
-        if not self._spin_until(
-                lambda: any(its == stamp for its, _ in self._masks), ANSWER_TIMEOUT):
+        # The prompt of an image that got lost is refused after a second.
+        self._spin_until(
+            lambda: any(its == stamp for its, _ in self._masks)
+            or self._count('prompts refused') > refused, ANSWER_TIMEOUT)
+        received = next((at for its, at in self._masks if its == stamp), None)
+        if received is None or not self._spin_until(
+                lambda: self._count('answers') > answers, DIAGNOSTICS_TIMEOUT):
             return None
-        total = next(at for its, at in self._masks if its == stamp) - begin
-        if not self._spin_until(lambda: self._answers() > answers, DIAGNOSTICS_TIMEOUT):
-            return None
+        total = received - begin
         stages = {stage: self._milliseconds(stage) / 1e3 for stage in _STAGES}
         return {'total': total, **stages,
                 'overhead': total - stages['encode'] - stages['decode']}
 
-    def _answers(self) -> int:
-        return int(self._figures.get('answers', '0'))
+    def _count(self, what: str) -> int:
+        return int(self._figures.get(what, '0'))
 
     def _milliseconds(self, stage: str) -> float:
         try:

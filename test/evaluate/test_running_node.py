@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from sensor_msgs.msg import Image
+
 from sam2_ros.evaluate.errors import BenchmarkError
 from sam2_ros.evaluate.running_node import RunningNode
 from sam2_ros.evaluate.samples import NODE, Samples
@@ -56,12 +58,12 @@ def test_lost_images(
             return ask(picture) if next(answers, False) else None
 
         monkeypatch.setattr(node, '_ask', sometimes)
-        with pytest.raises(BenchmarkError, match='3 images in a row got no masks'):
+        with pytest.raises(BenchmarkError, match='5 images in a row got no masks'):
             node.measure(make_picture(64, 48), 5, samples, lambda: None)
     total = samples.find(NODE, 'total')
     assert total is not None
     assert len(total.seconds) == 2  # four answers, two of them to warm up
-    assert node.lost == 5
+    assert node.lost == 2 + 5
 
 
 def test_the_process_ends_with_the_measurement(nano_bundle: Path, tmp_path: Path) -> None:
@@ -78,3 +80,15 @@ def test_the_process_ends_with_the_measurement(nano_bundle: Path, tmp_path: Path
     assert node._process.returncode == 0
     with pytest.raises(ProcessLookupError):
         os.kill(node._process.pid, 0)
+
+
+def test_image_that_never_comes(nano_bundle: Path, tmp_path: Path) -> None:
+    """The node refuses the prompt, which ends the waiting; the image counts as lost."""
+    samples = Samples()
+    with RunningNode(nano_bundle, 'cpu', 1, tmp_path) as node:
+        node.wait()
+        node._images = node._node.create_publisher(Image, 'elsewhere', 10)
+        with pytest.raises(BenchmarkError, match=r'5 images .* no masks \(the node: .*no image has come'):
+            node.measure(make_picture(64, 48), 1, samples, lambda: None)
+    assert node.lost == 5
+    assert samples.series() == []
