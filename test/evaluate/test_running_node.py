@@ -88,7 +88,8 @@ def test_image_that_never_comes(nano_bundle: Path, tmp_path: Path) -> None:
     with RunningNode(nano_bundle, 'cpu', 1, tmp_path) as node:
         node.wait()
         node._images = node._node.create_publisher(Image, 'elsewhere', 10)
-        with pytest.raises(BenchmarkError, match=r'5 images .* no masks \(the node: .*no image has come'):
+        said = r'5 images .* no masks \(the node: .*no image has come'
+        with pytest.raises(BenchmarkError, match=said):
             node.measure(make_picture(64, 48), 1, samples, lambda: None)
     assert node.lost == 5
     assert samples.series() == []
