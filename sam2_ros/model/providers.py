@@ -172,6 +172,8 @@ def _preload_cuda() -> str:
 
     Returns a remark about the first library that was found nowhere, empty if all were.
     """
+    if not hasattr(onnxruntime, 'preload_dlls'):  # before 1.21 it knows the system's only
+        return ''
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         onnxruntime.preload_dlls()

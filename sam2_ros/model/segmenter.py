@@ -86,8 +86,8 @@ class ImageSegmenter:
 
     Not to be used by several threads at once.
 
-    :param provider: a name in ``providers.PROVIDERS``. ``auto`` takes the best that works and
-        logs which; every other name is that provider or an error.
+    :param provider: a name in ``providers.PROVIDERS``. ``auto`` takes the best that works
+        (see ``provider``) and logs why better ones do not; any other name is that or an error.
     :raises ProviderError: the provider cannot be had.
     :raises BundleError: a graph is not what the manifest says.
     """
