@@ -9,6 +9,7 @@ models), W windows, H heads, T tokens. Everything inside keeps channels last, as
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import torch
@@ -195,9 +196,11 @@ class WindowAttention(nn.Module):
 
 def _strips(trunk: Hiera, side: int, blocks: int) -> int:
     """Return into how many strips of whole windows the first ``blocks`` blocks are cut."""
-    windows = side // trunk.window_spec[0]
-    if side % trunk.window_spec[0] or any(index < blocks for index in trunk.global_att_blocks):
+    # Rows of a window of stage 1, and of one of stage 2, whose rows are two of stage 1 each.
+    rows = math.lcm(trunk.window_spec[0], _POOL * trunk.window_spec[1])
+    if side % rows or any(index < blocks for index in trunk.global_att_blocks):
         return 1
+    windows = side // rows
     hidden = side * side * trunk.blocks[0].mlp.layers[0].out_features * _FLOAT_BYTES
     return next(count for count in range(1, windows + 1)
                 if windows % count == 0 and (hidden // count <= _CHUNK_BYTES or count == windows))

@@ -180,12 +180,17 @@ def test_the_parity_test_sees_every_weight(nano: Exported) -> None:
     assert difference > TOLERANCE
 
 
-def test_encoder_at_a_size_that_nothing_divides_evenly() -> None:
-    """768: windows of 14 are padded, global attention is cut into parts with a rest."""
-    model = random_model('sam2.1_tiny', 768)
+@pytest.mark.parametrize(
+    ('name', 'size'), [
+        pytest.param(
+            'sam2.1_tiny', 768, id='windows of 14 are padded, global attention has a rest'),
+        pytest.param('sam2_nano', 832, id='windows of stage 2 span 16 rows, strips must too'),
+    ])
+def test_encoder_at_a_size_that_does_not_divide_evenly(name: str, size: int) -> None:
+    model = random_model(name, size)
     case = encoder_cases(model)[0]
     graph = trace.trace(
-        ImageEncoder(model), trace.encoder_signature(model), (torch.zeros(1, 768, 768, 3),), 18)
+        ImageEncoder(model), trace.encoder_signature(model), (torch.zeros(1, size, size, 3),), 18)
 
     answers = run_graph(graph, [case.inputs])[0]
 
