@@ -15,6 +15,8 @@ BENCH_ARGS ?=
 BENCH_BUNDLE ?= build/benchmark/sam2.1_tiny
 
 in_environment = . .ci/environment.sh &&
+# a bundle is made anew when one of these has changed
+exporter := $(wildcard sam2_ros/export/*.py sam2_ros/export/*.yaml) sam2_ros/model/bundle.py
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +31,7 @@ demo: output/sam2_nano/manifest.json  ## export a model, start the node, show it
 	@$(in_environment) sam2-ros demo output/sam2_nano --output output/demo
 
 # The prototype model: small, and trained on tabletop scenes only.
-output/sam2_nano/manifest.json: $(wildcard sam2_ros/export/*) sam2_ros/model/bundle.py | build
+output/sam2_nano/manifest.json: $(exporter) sam2_ros/export/sam2_nano_prototype.pt | build
 	@$(in_environment) sam2-ros export --model sam2_nano --output output/sam2_nano --force \
 	  --checkpoint sam2_ros/export/sam2_nano_prototype.pt
 
@@ -40,8 +42,7 @@ bench: build $(BENCH_BUNDLE)/manifest.json  ## latency and memory of SAM 2.1 tin
 	@$(in_environment) sam2-ros benchmark $(BENCH_BUNDLE) --provider cpu --against-pytorch --ros \
 	  --output output/benchmark $(BENCH_ARGS)
 
-# anew when the exporter has changed
-$(BENCH_BUNDLE)/manifest.json: $(wildcard sam2_ros/export/*.py) | build
+$(BENCH_BUNDLE)/manifest.json: $(exporter) | build
 	@$(in_environment) sam2-ros export --model sam2.1_tiny --random-weights --force --output $(BENCH_BUNDLE)
 
 lint: setup  ## ruff and mypy

@@ -46,18 +46,20 @@ COMMANDS = {
 _PIP = "pip install '.[{}]' in the checkout of sam2_ros"
 _ROS = 'source a ROS 2, then the install/setup.bash of the workspace that sam2_ros was built in'
 INSTALL = {
-    'onnxruntime': "pip install onnxruntime (or one of its siblings: see README, 'providers')",
+    'onnxruntime':
+        "pip install onnxruntime (or a sibling of it: see README, 'Choosing a provider')",
     'cv2': 'pip install opencv-python-headless (robot: sudo apt install python3-opencv)',
     'numpy': 'pip install numpy (robot: sudo apt install python3-numpy)',
     'sam2': 'SAM2_BUILD_CUDA=0 pip install --no-deps --no-build-isolation sam2==1.1.0',
     'matplotlib': _PIP.format('evaluate'),
     'psutil': _PIP.format('evaluate'),
+    'tqdm': _PIP.format('evaluate'),
     'ament_index_python': _ROS,
     'rclpy': _ROS,
     'sam2_ros.msg': _ROS,
     'sam2_ros.srv': _ROS,
     **dict.fromkeys(
-        ('hydra', 'iopath', 'omegaconf', 'onnx', 'onnxscript', 'onnxsim', 'torch', 'tqdm'),
+        ('hydra', 'iopath', 'omegaconf', 'onnx', 'onnxscript', 'onnxsim', 'torch'),
         _PIP.format('export')),
 }
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -142,6 +143,8 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BenchmarkError(f'{folder}: no folder can be made there ({error.strerror})') from None
+    if not os.access(folder, os.W_OK | os.X_OK):  # it was there, but is another user's
+        raise BenchmarkError(f'{folder}: cannot be written to; name another folder with --output')
 
 
 @contextmanager

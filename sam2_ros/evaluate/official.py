@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -21,7 +20,7 @@ from sam2_ros.evaluate.scene import make_prompts
 from sam2_ros.export import reference
 from sam2_ros.export.configs import load_model, random_model
 from sam2_ros.export.options import PROTOTYPE
-from sam2_ros.model.bundle import Bundle, Manifest
+from sam2_ros.model.bundle import Bundle, Manifest, sha256_of
 
 
 def official_model(bundle: Bundle, checkpoint: Path | None) -> Any:
@@ -36,14 +35,14 @@ def official_model(bundle: Bundle, checkpoint: Path | None) -> Any:
     manifest = bundle.manifest
     sha256 = manifest.provenance.get('checkpoint_sha256')
     if checkpoint is None and sha256 is not None:
-        if sha256 != _sha256(PROTOTYPE):
+        if sha256 != sha256_of(PROTOTYPE):
             raise BenchmarkError(
                 f'{bundle.path} was exported from {manifest.provenance.get("checkpoint")}: name '
                 'that file after --against-pytorch')
         checkpoint = PROTOTYPE
     if checkpoint is not None:
         model = load_model(manifest.model, checkpoint, manifest.image_size)
-        if sha256 != _sha256(checkpoint):
+        if sha256 != sha256_of(checkpoint):
             raise BenchmarkError(
                 f'{checkpoint}: {bundle.path} was made from other weights, {_origin(manifest)}')
         return model
@@ -98,14 +97,6 @@ class OfficialStages:
             torch.from_numpy(np.stack([coords for coords, _ in encoded])),
             torch.from_numpy(np.stack([labels for _, labels in encoded])), None)
         return {decode_stage(objects): perf_counter() - begin}
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open('rb') as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _origin(manifest: Manifest) -> str:

@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 from typing import TextIO
 
+from sam2_ros.cli import INTERRUPTED
 from sam2_ros.export import checkpoints
 from sam2_ros.export.checkpoints import Checkpoint
 from sam2_ros.model.tables import format_table
 
 DESCRIPTION = 'List the official SAM 2 and SAM 2.1 checkpoints, or download one.'
-EXIT_INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         part = checkpoints.part_path(checkpoint, args.output)
         kept = f'; {part} is kept, the same command goes on' if part.exists() else ''
         print(f'sam2-ros: stopped{kept}', file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return INTERRUPTED
     finally:
         bar.close()
     what = 'downloaded' if fresh else 'was already there'

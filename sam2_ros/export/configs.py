@@ -15,6 +15,7 @@ from sam2.modeling.sam2_base import SAM2Base
 
 from sam2_ros.export.errors import ExportError
 from sam2_ros.export.options import Variant, checked_image_size, find_variant
+from sam2_ros.model.errors import first_line
 
 #: Of pixels in 0..1, RGB; ``sam2.utils.transforms.SAM2Transforms`` for every SAM 2 model.
 MEAN = (0.485, 0.456, 0.406)
@@ -99,10 +100,9 @@ def _read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
     try:
         document = torch.load(file, map_location='cpu', weights_only=True)
     except Exception as error:  # Its unpickler raises what the bytes make it raise.
-        reason = str(error).strip().split('\n')[0][:120] or type(error).__name__
         raise ExportError(
             f'{file}: cannot be read as a PyTorch checkpoint; it is damaged, incomplete or '
-            f'something else: {reason}') from None
+            f'something else: {first_line(error)[:120]}') from None
     weights = document.get('model') if isinstance(document, dict) else None
     if not isinstance(weights, dict) or not all(
             isinstance(value, torch.Tensor) for value in weights.values()):

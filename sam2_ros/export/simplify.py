@@ -12,6 +12,7 @@ import onnxsim
 
 from sam2_ros.export.trace import Signature, declare
 from sam2_ros.export.verify import Arrays, relative_difference, run_graph
+from sam2_ros.model.errors import first_line
 
 #: Folding reorders additions, no more: seen are up to 3e-6 of the largest value (fp32).
 TOLERANCE = 1e-5
@@ -40,7 +41,7 @@ def simplify(model: onnx.ModelProto, signature: Signature, cases: Sequence[Array
         declare(candidate, signature)
         refusal = _refusal(model, candidate, cases)
     except Exception as error:  # onnxsim and ONNX Runtime raise what they like
-        refusal = f'it failed ({str(error).splitlines()[0][:100]})'
+        refusal = f'it failed ({first_line(error)[:100]})'
     if refusal:
         return Simplified(model, False, f'onnxsim refused: {refusal}')
     return Simplified(candidate, True, f'onnxsim kept: {_sizes(model)} -> {_sizes(candidate)}')

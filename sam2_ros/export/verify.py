@@ -21,6 +21,7 @@ from torch import Tensor
 from sam2_ros.export import reference
 from sam2_ros.export.errors import ExportError
 from sam2_ros.export.trace import mask_size
+from sam2_ros.model.errors import first_line
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -166,8 +167,8 @@ def check_graph(
         onnx.checker.check_model(str(file), full_check=True)
         answers = run_graph(file, [case.inputs for case in cases])
     except Exception as error:  # of ONNX and ONNX Runtime, which share no class of errors
-        reason = str(error).strip().splitlines()[0][:200]
-        raise ExportError(f'{name}: the exported graph is not usable: {reason}') from None
+        raise ExportError(
+            f'{name}: the exported graph is not usable: {first_line(error)[:200]}') from None
     return max(
         _check_output(f'{name}, case {number}, output "{output}"', found, expected, tolerance)
         for number, (answer, case) in enumerate(zip(answers, cases, strict=True), 1)

@@ -20,6 +20,9 @@ PRECISIONS = ('fp32', 'fp16')
 #: Graphs without which no image can be segmented.
 IMAGE_GRAPHS = ('image_resize', 'image_encoder', 'image_decoder')
 
+#: Inputs of the decoder beside the encoder's features, and the outputs that the host works with.
+_PROMPT_INPUTS = ('point_coords', 'point_labels', 'mask_input', 'has_mask_input')
+_DECODER_OUTPUTS = ('masks', 'iou_predictions', 'object_score_logits')
 _DTYPES = ('float32', 'float16', 'uint8', 'int32', 'int64')
 _HASH_BLOCK = 1 << 20
 
@@ -127,7 +130,9 @@ class Bundle:
         for name in IMAGE_GRAPHS:
             if name not in manifest.graphs:
                 raise BundleError(f'{folder / MANIFEST_NAME}: graph "{name}" is missing')
+        _check_names(manifest, folder / MANIFEST_NAME)
         _check_sizes(manifest, folder / MANIFEST_NAME)
+        _check_features(manifest, folder / MANIFEST_NAME)
         for graph in manifest.graphs.values():
             _check_file(folder / graph.file, graph.sha256)
         return Bundle(folder, manifest)
@@ -176,6 +181,42 @@ def _read_manifest(file: Path) -> Manifest:
     return Manifest.from_json(text, file)
 
 
+def _check_names(manifest: Manifest, where: Path) -> None:
+    """Check that the graphs have the inputs and outputs that the host gives and takes by name."""
+    graphs = manifest.graphs
+    for graph, kind, tensors, names in (
+        ('image_resize', 'input', graphs['image_resize'].inputs, ('image',)),
+        ('image_resize', 'output', graphs['image_resize'].outputs, ('resized',)),
+        ('image_encoder', 'input', graphs['image_encoder'].inputs, ('image',)),
+        ('image_decoder', 'input', graphs['image_decoder'].inputs, _PROMPT_INPUTS),
+        ('image_decoder', 'output', graphs['image_decoder'].outputs, _DECODER_OUTPUTS),
+    ):
+        stated = {tensor.name for tensor in tensors}
+        for name in names:
+            if name not in stated:
+                raise BundleError(f'{where}: graphs.{graph} has no {kind} "{name}"')
+
+
+def _check_features(manifest: Manifest, where: Path) -> None:
+    """Check that what the encoder gives is what the decoder takes beside the prompts."""
+    given = {tensor.name: tensor for tensor in manifest.graphs['image_encoder'].outputs}
+    taken = {tensor.name: tensor for tensor in manifest.graphs['image_decoder'].inputs
+             if tensor.name not in _PROMPT_INPUTS}
+    for name, tensor in given.items():
+        if name not in taken:
+            raise BundleError(f'{where}: graphs.image_decoder has no input "{name}", which '
+                              'graphs.image_encoder gives')
+        if tensor != taken[name]:
+            raise BundleError(
+                f'{where}: graphs.image_encoder gives "{name}" as {tensor.dtype} '
+                f'{list(tensor.shape)}, but graphs.image_decoder takes {taken[name].dtype} '
+                f'{list(taken[name].shape)}')
+    for name in taken:
+        if name not in given:
+            raise BundleError(f'{where}: graphs.image_encoder has no output "{name}", which '
+                              'graphs.image_decoder takes')
+
+
 def _check_sizes(manifest: Manifest, where: Path) -> None:
     """Check that the sizes that the host works with are those of the graphs."""
     picture = (1, manifest.image_size, manifest.image_size, 3)
@@ -188,8 +229,6 @@ def _check_sizes(manifest: Manifest, where: Path) -> None:
         ('image_decoder', 'output', graphs['image_decoder'].outputs, 'masks', mask),
     ):
         stated = {tensor.name: tensor.shape for tensor in tensors}
-        if name not in stated:
-            raise BundleError(f'{where}: graphs.{graph} has no {kind} "{name}"')
         if stated[name][-len(shape):] != shape:
             raise BundleError(
                 f'{where}: graphs.{graph} has {kind} "{name}" of shape {list(stated[name])}, '

@@ -21,3 +21,8 @@ class PromptError(Sam2RosError):
 
 class ImageError(Sam2RosError):
     """An image cannot be used as it is."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text; the name of its class where it has no text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

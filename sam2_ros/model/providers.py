@@ -14,7 +14,7 @@ from typing import Any
 
 import onnxruntime
 
-from sam2_ros.model.errors import ProviderError
+from sam2_ros.model.errors import ProviderError, first_line
 
 _LOG_WARNING, _LOG_FATAL = 2, 4  # severities of ONNX Runtime; it starts with the first
 
@@ -72,6 +72,9 @@ def create_session(
 
     :raises ProviderError: the provider is not installed, does not start, or took no node of the
         graph. Nodes that it has no kernel for may run on the CPU.
+
+    Leaves ONNX Runtime's default log severity at WARNING, with which it starts, whatever the
+    application had set: it can be set but not asked for.
     """
     if provider not in available_providers():
         raise ProviderError(_not_installed(provider))
@@ -94,7 +97,7 @@ def create_session(
         raise
     except Exception as error:  # ONNX Runtime raises classes of its own, all below Exception
         raise ProviderError(f'{model}: provider "{provider}" cannot load it{missing}: '
-                            f'{_first_line(error)}') from error
+                            f'{first_line(error)}') from error
     finally:
         onnxruntime.set_default_logger_severity(_LOG_WARNING)
     _check_taken(session, provider, model, missing)
@@ -200,7 +203,3 @@ def _used_providers(session: onnxruntime.InferenceSession) -> list[str]:
         return started
     taken = {part.ep_name for part in session.get_provider_graph_assignment_info()}
     return [provider for provider in started if provider in taken]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -16,6 +16,10 @@ import cv2
 import numpy as np
 import pytest
 
+pytest.importorskip('matplotlib', reason='no matplotlib here: nothing can be measured')
+pytest.importorskip('psutil', reason='no psutil here: nothing can be measured')
+pytest.importorskip('tqdm', reason='no tqdm here: nothing can be measured')
+
 from sam2_ros import cli
 from sam2_ros.evaluate import benchmark as benchmark_module
 from sam2_ros.evaluate.benchmark import COLD_STARTS, JSON_FILE, PLOT_FILE, TABLE_FILE, Benchmark
@@ -41,7 +45,7 @@ def everything(
     nano_bundle: Path, tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """Return the output folder of a benchmark with all there is to measure, and how it ended."""
-    pytest.importorskip('rclpy')
+    pytest.importorskip('rclpy', reason='no ROS 2 in this environment')
     folder = tmp_path_factory.mktemp('benchmark') / 'new' / 'folder'
     ended = subprocess.run(
         command(nano_bundle, '--runs', RUNS, '--provider', 'cpu', '--image-size', '640x480',
@@ -232,6 +236,16 @@ def test_what_cannot_be_measured(
     assert not list(output.glob('*'))
 
 
+def test_a_folder_of_another_user(
+    nano_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is told before anything is measured; the tests may run as root, who can write it."""
+    monkeypatch.setattr(benchmark_module.os, 'access', lambda folder, mode: folder != tmp_path)
+    assert cli.main(['benchmark', str(nano_bundle), '--output', str(tmp_path)]) == 1
+    assert f'{tmp_path}: cannot be written to' in capsys.readouterr().err
+
+
 def test_other_weights_than_the_bundle(
     nano_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -254,7 +268,7 @@ def test_a_module_is_missing(nano_bundle: Path, tmp_path: Path, module: str) -> 
         cwd=tmp_path, timeout=TIMEOUT, check=False)
     assert ended.returncode == 1
     assert ended.stderr.count('\n') == 1
-    assert f'needs the Python module {module}: pip install' in ended.stderr
+    assert f"needs the Python module {module}: pip install '.[evaluate]'" in ended.stderr
     assert not (tmp_path / 'output').exists()
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import pytest
 
+pytest.importorskip('matplotlib', reason='no matplotlib here: nothing can be plotted')
+
 from sam2_ros.evaluate.plots import plot_runs
 from sam2_ros.evaluate.samples import NODE, OURS, PYTORCH, Samples
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip('rclpy')
+pytest.importorskip('rclpy', reason='no ROS 2 in this environment')
 
 from sensor_msgs.msg import Image
 
@@ -48,7 +48,7 @@ def test_node_that_dies(nano_bundle: Path, tmp_path: Path) -> None:
 def test_lost_images(
     nano_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One lost image is counted and made up for, three in a row are an error."""
+    """One lost image is counted and made up for, five in a row are an error."""
     samples = Samples()
     with RunningNode(nano_bundle, 'cpu', 1, tmp_path) as node:
         node.wait()

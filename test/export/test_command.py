@@ -24,7 +24,7 @@ def parse(*arguments: str) -> argparse.Namespace:
 
 
 def test_the_bundle_lands_in_a_folder_named_after_what_it_is(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        can_export: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
 
@@ -55,13 +55,14 @@ def test_an_impossible_size_is_refused_before_anything_is_made(tmp_path: Path) -
         command.run(parse('--random-weights', '--image-size', '0'))
 
 
-def test_help_needs_no_pytorch() -> None:
+def test_help_needs_no_pytorch(tmp_path: Path) -> None:
+    # not in the checkout, whose sources would come before the installed package
     code = (
         "import sys; sys.modules['torch'] = None; from sam2_ros.cli import main; "
         "main(['export', '--help'])")
 
     result = subprocess.run(
-        [sys.executable, '-c', code], capture_output=True, text=True, check=False)
+        [sys.executable, '-c', code], capture_output=True, text=True, check=False, cwd=tmp_path)
 
     assert result.returncode == 0, result.stderr
 

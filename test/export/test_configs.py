@@ -9,6 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip('torch', reason='no PyTorch here: nothing can be exported')
+pytest.importorskip('sam2', reason='no sam2 here: nothing can be exported')
+pytest.importorskip('onnx', reason='no onnx here: nothing can be exported')
+pytest.importorskip('onnxsim', reason='no onnxsim here: nothing can be exported')
+
 import torch
 from torch import Tensor
 

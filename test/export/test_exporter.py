@@ -10,6 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip('torch', reason='no PyTorch here: nothing can be exported')
+pytest.importorskip('sam2', reason='no sam2 here: nothing can be exported')
+pytest.importorskip('onnx', reason='no onnx here: nothing can be exported')
+pytest.importorskip('onnxsim', reason='no onnxsim here: nothing can be exported')
+
 import torch
 
 import sam2_ros
@@ -182,7 +188,8 @@ def test_an_export_that_is_killed_leaves_no_bundle(number: int, tmp_path: Path) 
     output = tmp_path / 'bundle'
     process = subprocess.Popen(
         [sys.executable, '-m', 'sam2_ros.export', '--model', 'sam2_nano', '--random-weights',
-         '--output', str(output)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+         '--output', str(output)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path)  # in the checkout its sources would come before the installed package
     assert process.stdout is not None
     while 'image_encoder: check' not in process.stdout.readline():
         assert process.poll() is None

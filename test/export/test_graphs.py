@@ -11,8 +11,14 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-import torch
 from numpy.typing import NDArray
+
+pytest.importorskip('torch', reason='no PyTorch here: nothing can be exported')
+pytest.importorskip('sam2', reason='no sam2 here: nothing can be exported')
+pytest.importorskip('onnx', reason='no onnx here: nothing can be exported')
+pytest.importorskip('onnxsim', reason='no onnxsim here: nothing can be exported')
+
+import torch
 from sam2.modeling.sam2_base import SAM2Base
 
 from sam2_ros.export import reference, trace

@@ -7,8 +7,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
+
+pytest.importorskip('torch', reason='no PyTorch here: nothing can be exported')
+pytest.importorskip('sam2', reason='no sam2 here: nothing can be exported')
+pytest.importorskip('onnx', reason='no onnx here: nothing can be exported')
+pytest.importorskip('onnxsim', reason='no onnxsim here: nothing can be exported')
+
+import onnx
 from onnx import TensorProto
 
 from sam2_ros.export import verify

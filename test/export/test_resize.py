@@ -7,6 +7,12 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
+
+pytest.importorskip('torch', reason='no PyTorch here: nothing can be exported')
+pytest.importorskip('sam2', reason='no sam2 here: nothing can be exported')
+pytest.importorskip('onnx', reason='no onnx here: nothing can be exported')
+pytest.importorskip('onnxsim', reason='no onnxsim here: nothing can be exported')
+
 import torch
 
 from sam2_ros.export import trace

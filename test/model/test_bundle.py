@@ -310,8 +310,12 @@ def test_sizes_that_are_not_those_of_the_graphs(
 
 
 @pytest.mark.parametrize(('graph', 'kind', 'name'), [
-    ('image_resize', 'output', 'resized'), ('image_encoder', 'input', 'image'),
-    ('image_decoder', 'input', 'mask_input'), ('image_decoder', 'output', 'masks')])
+    ('image_resize', 'input', 'image'), ('image_resize', 'output', 'resized'),
+    ('image_encoder', 'input', 'image'),
+    *(('image_decoder', 'input', name)
+      for name in ('point_coords', 'point_labels', 'mask_input', 'has_mask_input')),
+    *(('image_decoder', 'output', name)
+      for name in ('masks', 'iou_predictions', 'object_score_logits'))])
 def test_an_input_or_output_that_the_host_needs(
     edit: Callable[[Callable[[Document], Any]], Path], graph: str, kind: str, name: str,
 ) -> None:
@@ -321,3 +325,49 @@ def test_an_input_or_output_that_the_host_needs(
 
     file = edit(rename)
     assert refusal(file.parent) == f'{file}: graphs.{graph} has no {kind} "{name}"'
+
+
+FEATURES = ['image_embed', 'high_res_features_0', 'high_res_features_1']
+
+
+def take_feature(document: Document, graph: str, kind: str, name: str) -> Document:
+    """Take a tensor out of a graph's inputs or outputs and return it."""
+    tensors = document['graphs'][graph][kind]
+    [tensor] = [tensor for tensor in tensors if tensor['name'] == name]
+    tensors.remove(tensor)
+    return dict(tensor)
+
+
+@pytest.mark.parametrize('name', FEATURES)
+def test_a_feature_that_the_encoder_does_not_give(
+    edit: Callable[[Callable[[Document], Any]], Path], name: str,
+) -> None:
+    file = edit(lambda document: take_feature(document, 'image_encoder', 'outputs', name))
+    assert refusal(file.parent) == (
+        f'{file}: graphs.image_encoder has no output "{name}", which graphs.image_decoder takes')
+
+
+@pytest.mark.parametrize('name', FEATURES)
+def test_a_feature_that_the_decoder_does_not_take(
+    edit: Callable[[Callable[[Document], Any]], Path], name: str,
+) -> None:
+    file = edit(lambda document: take_feature(document, 'image_decoder', 'inputs', name))
+    assert refusal(file.parent) == (
+        f'{file}: graphs.image_decoder has no input "{name}", which graphs.image_encoder gives')
+
+
+@pytest.mark.parametrize('name', FEATURES)
+@pytest.mark.parametrize('change', [{'shape': [1, 2, 3, 4]}, {'dtype': 'float16'}])
+@pytest.mark.parametrize(('graph', 'kind'), [('image_encoder', 'outputs'),
+                                             ('image_decoder', 'inputs')])
+def test_a_feature_that_encoder_and_decoder_see_differently(
+    edit: Callable[[Callable[[Document], Any]], Path], graph: str, kind: str,
+    change: Document, name: str,
+) -> None:
+    def act(document: Document) -> None:
+        tensor = take_feature(document, graph, kind, name)
+        document['graphs'][graph][kind].append({**tensor, **change})
+
+    message = refusal(edit(act).parent)
+    assert f'graphs.image_encoder gives "{name}" as ' in message
+    assert 'but graphs.image_decoder takes ' in message

@@ -11,8 +11,11 @@ import re
 import shutil
 from pathlib import Path
 
-import onnx
 import pytest
+
+pytest.importorskip('onnx', reason='no onnx here: nothing can be exported')
+
+import onnx
 
 from sam2_ros.model import info_command
 from sam2_ros.model.errors import BundleError

@@ -13,6 +13,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+pytest.importorskip('torch', reason='no PyTorch here: nothing can be exported')
+pytest.importorskip('sam2', reason='no sam2 here: nothing can be exported')
+pytest.importorskip('onnx', reason='no onnx here: nothing can be exported')
+pytest.importorskip('onnxsim', reason='no onnxsim here: nothing can be exported')
+
 import torch
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
@@ -442,7 +448,8 @@ def test_a_bundle_in_half_precision(tmp_path: Path, prototype_scene: Scene) -> N
         prompt = make(prototype_scene)
         [found] = segmenter.segment(embedding, [prompt], True)
         expected = prototype_scene.segment(prompt, True)
-        # 11 bits a number: what the exporter allows, of the largest logit and of predicted IoUs.
+        # 11 bits a number: twice the 1e-2 that the exporter allows on its own picture and prompts,
+        # of the largest logit and of predicted IoUs.
         np.testing.assert_allclose(
             found.logits, expected.logits, rtol=0, atol=2e-2 * np.abs(expected.logits).max())
         np.testing.assert_allclose(found.iou_predictions, expected.iou_predictions, atol=2e-2)
