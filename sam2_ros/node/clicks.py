@@ -59,7 +59,7 @@ class Clicks:
         return PromptRequest(
             source, object_id=settings.click_object_id, box=box,
             multimask=default_multimask(settings), refine=settings.click_refine, may_begin=True,
-            image_size=image_size)
+            image_size=image_size, corners_inside=True)
 
 
 def box_of(first: Corner, second: Corner) -> tuple[float, float, float, float]:

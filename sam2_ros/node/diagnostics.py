@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -47,9 +48,13 @@ class Statistics:
             self._counts['errors'] += 1
             self._error = (message, now)
 
-    def status(self, name: str, now: float, facts: Mapping[str, str]) -> DiagnosticStatus:
+    def status(
+        self, name: str, now: float, facts: Mapping[str, str], summary: str = 'running',
+    ) -> DiagnosticStatus:
         """
         Return the status since the last call; `facts` stand before what was counted.
+
+        `summary` is its message while there is no recent error.
 
         Rates are per second, latencies mean and longest of the stage's runs since it last ran.
         """
@@ -69,7 +74,7 @@ class Statistics:
             self._times.clear()
             self._before, self._since = self._counts.copy(), now
             error = self._error
-        level, summary = DiagnosticStatus.OK, 'running'
+        level = DiagnosticStatus.OK
         if error is not None:
             age = now - error[1]
             values['last error'] = error[0]
@@ -82,7 +87,7 @@ class Statistics:
 
 
 class Throttle:
-    """Lets the same text through once in a while."""
+    """Lets the same text, whatever the numbers in it, through once in a while."""
 
     def __init__(self, period: float = 5.0) -> None:
         """`period`: seconds between two times the same text passes; a person can read that."""
@@ -92,12 +97,13 @@ class Throttle:
 
     def passes(self, text: str, now: float) -> str | None:
         """Return what to log of `text` at `now` (steady seconds), None if it was said already."""
+        key = re.sub(r'\d+', '0', text)
         with self._lock:
-            last, suppressed = self._passed.get(text, (float('-inf'), 0))
+            last, suppressed = self._passed.get(key, (float('-inf'), 0))
             if now - last < self._period:
-                self._passed[text] = (last, suppressed + 1)
+                self._passed[key] = (last, suppressed + 1)
                 return None
-            if len(self._passed) > 100:  # texts with numbers in them are many
+            if len(self._passed) > 100:  # names that somebody sent, such as frames, may be many
                 self._passed.clear()
-            self._passed[text] = (now, 0)
+            self._passed[key] = (now, 0)
         return f'{text} ({suppressed} more times since)' if suppressed else text

@@ -30,7 +30,8 @@ class PromptRequest:
     `stamp`: nanoseconds, 0 = newest image; `object_id` 0 = a new object, or with `refine` the one
     prompted last; `may_begin`: if there is nothing to refine, begin; `multimask` as
     `ImageSegmenter.segment` takes it; `image_size`: (height, width) that the image must have for
-    the coordinates to hold, None = any.
+    the coordinates to hold, None = any; `corners_inside`: the box was clicked, so that its corners
+    must lie in the image, while a detector's box may reach over the edge.
     """
 
     source: str
@@ -45,6 +46,7 @@ class PromptRequest:
     refine: bool = False
     may_begin: bool = False
     image_size: tuple[int, int] | None = None
+    corners_inside: bool = False
 
 
 def default_multimask(settings: Settings) -> bool | None:
@@ -157,7 +159,8 @@ class PromptQueue:
         Remove and return the oldest ready prompt and all others on its frame; None if none is.
 
         A second prompt for the same object stays for the next batch: it may refine the answer to
-        the first.
+        the first. A prompt that refines the object prompted last is a batch of its own, since
+        that object depends on all prompts before it.
         """
         with self._lock:
             if not self._ready:
@@ -166,15 +169,17 @@ class PromptQueue:
             batch: list[PromptRequest] = []
             rest: deque[tuple[PromptRequest, Frame]] = deque()
             objects: set[int] = set()
+            ended = False
             for request, its_frame in self._ready:
-                known = request.object_id in objects or (
-                    bool(batch) and request.refine and request.object_id == 0)
-                if its_frame is frame and not known:
+                refines_last = request.refine and request.object_id == 0
+                ended = ended or (refines_last and bool(batch))
+                if its_frame is frame and not ended and request.object_id not in objects:
                     batch.append(request)
                 else:
                     rest.append((request, its_frame))
                 if request.object_id:
                     objects.add(request.object_id)
+                ended = ended or refines_last
             self._ready = rest
             return frame, batch
 

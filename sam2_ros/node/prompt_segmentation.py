@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from sensor_msgs.msg import Image
 from sam2_ros.model.errors import ImageError, PromptError, Sam2RosError
 from sam2_ros.model.mask_prompts import mask_to_logits
 from sam2_ros.model.masks import Mask
-from sam2_ros.model.prompts import Prompt
+from sam2_ros.model.prompts import POSITIVE, Prompt
 from sam2_ros.model.segmenter import Embedding, ImageSegmenter, Segmentation
 from sam2_ros.node.conversions import logits_from_image, mono_from_image, to_rgb
 from sam2_ros.node.frame_buffer import Frame
@@ -94,13 +93,14 @@ class PromptSegmentation:
             answer.refused = [Refusal(request, str(error)) for request in requests]
             return answer
         prompts: list[tuple[int, PromptRequest, Prompt]] = []
+        explicit = {request.object_id for request in requests if request.object_id}
         for request in requests:
             try:
                 before = self._before(request)
                 prompt = self._prompt(request, answer.encoded, before)
-                taken = {object_id for object_id, _, _ in prompts}
                 object_id = before.object_id if before else request.object_id
-                prompts.append((object_id or self._free_id(taken), request, prompt))
+                given = [one for one, _, _ in prompts]
+                prompts.append((object_id or self._free_id(given, explicit), request, prompt))
             except Sam2RosError as error:
                 answer.refused.append(Refusal(request, str(error)))
         answer.objects = self._segment(answer.encoded.embedding, prompts)
@@ -174,6 +174,8 @@ class PromptSegmentation:
                 f'pixels, but the image has {width}x{height}')
         mask = self._mask_prompt(request.mask, (height, width)) if request.mask else None
         prompt = Prompt(request.points, request.labels, request.box, mask)
+        if request.corners_inside and prompt.box is not None:
+            Prompt(prompt.box.reshape(2, 2), [POSITIVE] * 2).check_inside((height, width))
         if before is not None:
             told = before.prompt
             prompt = Prompt(np.concatenate([told.points, prompt.points]),
@@ -229,9 +231,14 @@ class PromptSegmentation:
         self._objects[found.object_id] = kept
         self._last_id = found.object_id
 
-    def _free_id(self, taken: set[int]) -> int:
-        """Return the next id after the last one that belongs to no object."""
-        start = max(chain([self._last_id], taken))
+    def _free_id(self, given: Sequence[int], explicit: set[int]) -> int:
+        """
+        Return the next id after the last one that belongs to no object.
+
+        `given`: ids given before in this batch, `explicit`: ids that the batch asks for.
+        """
+        start = max(self._last_id, *given, 0)
+        taken = explicit.union(given)
         for step in range(LARGEST_ID):
             object_id = (start + step) % LARGEST_ID + 1
             if object_id not in self._objects and object_id not in taken:

@@ -17,7 +17,7 @@ from geometry_msgs.msg import Point, PointStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -52,7 +52,8 @@ def _reported(transition: _Transition) -> _Transition:
         try:
             return transition(node, state)
         except Exception:
-            node.get_logger().fatal(f'{transition.__name__} failed: {traceback.format_exc()}')
+            if node.context.ok():  # else a signal came in the midst of it
+                node.get_logger().fatal(f'{transition.__name__} failed: {traceback.format_exc()}')
             raise
     return reporting
 
@@ -80,7 +81,6 @@ class Sam2Node(LifecycleNode):
         self._points: list[tuple[PointStamped, float]] = []
         self._session: Session | None = None
         self._results: Results | None = None
-        self._own_services: Services | None = None
         self._active = False
         self._subscriptions_made: list[Any] = []
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -90,6 +90,10 @@ class Sam2Node(LifecycleNode):
         self._waiting_timer = self.create_timer(
             WAITING_PERIOD, self._look_at_waiting, clock=self._steady)
         self._waiting_timer.cancel()
+        Services(
+            self, lambda: self._session, settings=lambda: self.settings,
+            is_active=lambda: self._active, forget_prompts=self._forget_prompts,
+            complain=self._complain)
         model_logs_to(self.get_logger())
 
     # ---- life cycle ----
@@ -100,7 +104,7 @@ class Sam2Node(LifecycleNode):
         return self.trigger_configure() == success and self.trigger_activate() == success
 
     def close(self) -> None:
-        """End the worker, after the job it is doing."""
+        """End the worker after the job it is doing; requests that still wait are refused."""
         if self._session is not None:
             self._session.stop()
             self._session = None
@@ -112,16 +116,11 @@ class Sam2Node(LifecycleNode):
         try:
             session = Session(lambda: self.settings, self._statistics, self._job_failed)
         except Sam2RosError as error:
-            self.get_logger().fatal(str(error))
-            return TransitionCallbackReturn.FAILURE
+            return self._failed(str(error))
         except Exception as error:  # ONNX Runtime, out of memory: said here or nowhere
-            self.get_logger().fatal(f'the model cannot be loaded: {" ".join(str(error).split())}')
-            return TransitionCallbackReturn.FAILURE
+            return self._failed(f'the model cannot be loaded: {error}')
         self._session = session
         self._results = Results(self, lambda: self.settings)
-        self._own_services = Services(
-            self, session, settings=lambda: self.settings, is_active=lambda: self._active,
-            forget_prompts=self._forget_prompts, complain=self._complain)
         manifest = session.manifest
         weights = 'trained' if manifest.trained else 'UNTRAINED'
         self.get_logger().info(
@@ -139,18 +138,18 @@ class Sam2Node(LifecycleNode):
         compressed = self.settings.image_transport == 'compressed'
         # As image_transport does: remapping `image` moves the compressed topic along.
         topic = self.resolve_topic_name('image') + ('/compressed' if compressed else '')
+        try:
+            self._subscribe(CompressedImage if compressed else Image, topic, self._image_came,
+                            qos_profile_sensor_data, qos_overrides=True)
+            self._subscribe(
+                CameraInfo, 'camera_info', self._camera_info_came, qos_profile_sensor_data)
+            self._subscribe(Prompt, '~/prompt', self._prompt_came, PROMPT_DEPTH)
+            self._subscribe(Point, 'image_mouse_left', self._mouse_clicked, PROMPT_DEPTH)
+            self._subscribe(PointStamped, 'clicked_point', self._point_clicked, PROMPT_DEPTH)
+        except Exception as error:  # a QoS override that is no policy
+            self._leave_active()
+            return self._failed(f'cannot subscribe (images from {topic}): {error}')
         self._active = True
-        self._subscriptions_made = [
-            self.create_subscription(
-                CompressedImage if compressed else Image, topic, self._image_came,
-                qos_profile_sensor_data,
-                qos_overriding_options=QoSOverridingOptions.with_default_policies()),
-            self.create_subscription(
-                CameraInfo, 'camera_info', self._camera_info_came, qos_profile_sensor_data),
-            self.create_subscription(Prompt, '~/prompt', self._prompt_came, PROMPT_DEPTH),
-            self.create_subscription(Point, 'image_mouse_left', self._mouse_clicked, PROMPT_DEPTH),
-            self.create_subscription(
-                PointStamped, 'clicked_point', self._point_clicked, PROMPT_DEPTH)]
         self.get_logger().info(f'active, images from {topic}')
         return super().on_activate(state)
 
@@ -178,6 +177,22 @@ class Sam2Node(LifecycleNode):
         """Go back to the unconfigured state."""
         return self.on_shutdown(state)
 
+    def _subscribe(
+        self, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile | int,
+        *, qos_overrides: bool = False,
+    ) -> None:
+        overriding = QoSOverridingOptions.with_default_policies() if qos_overrides else None
+        self._subscriptions_made.append(self.create_subscription(
+            kind, topic, callback, qos, qos_overriding_options=overriding))
+
+    def _failed(self, reason: str) -> TransitionCallbackReturn:
+        """Say in log and diagnostics why a transition failed; the node stays as it is."""
+        text = ' '.join(reason.split())
+        self._statistics.error(text, time.monotonic())
+        if self.context.ok():  # else a signal came in the midst of it
+            self.get_logger().fatal(text)
+        return TransitionCallbackReturn.FAILURE
+
     def _leave_active(self) -> None:
         self._active = False
         for subscription in self._subscriptions_made:
@@ -191,9 +206,6 @@ class Sam2Node(LifecycleNode):
             self._session.forget_frames()
 
     def _free(self) -> None:
-        if self._own_services is not None:
-            self._own_services.destroy()
-            self._own_services = None
         self.close()
         if self._results is not None:
             self._results.destroy()
@@ -229,8 +241,9 @@ class Sam2Node(LifecycleNode):
             return
         frame = Frame(message)
         if self._frames.add(frame):
-            self.get_logger().warning(
-                'the time of the images jumped back: the earlier ones are forgotten')
+            text = self._note('the time of the images jumped back: the earlier ones are forgotten')
+            if text is not None:
+                self.get_logger().warning(text)
             if self._session is not None:
                 self._session.forget_encoded_ahead()
         if self.settings.encode_ahead and self._session is not None:
@@ -272,10 +285,12 @@ class Sam2Node(LifecycleNode):
         camera = info.header.frame_id
         if frame_id.lstrip('/') != camera.lstrip('/'):
             newest = self._frames.newest
-            seen = self._transforms.point(point, frame_id, camera, newest.stamp if newest else 0)
-            if seen is None and time.monotonic() < deadline:
+            late = time.monotonic() >= deadline
+            seen = self._transforms.point(
+                point, frame_id, camera, newest.stamp if newest else 0, or_newest=late)
+            if seen is None and not late:
                 self._points.append((message, deadline))
-                self._waiting_timer.reset()
+                self._look_again()
                 return None
             if seen is None:
                 raise PromptError(f"there is no transform from frame '{frame_id}' to the camera's "
@@ -312,6 +327,11 @@ class Sam2Node(LifecycleNode):
         for _ in range(matched):
             self._session.answer(self._prompts.take_batch, self._results.publish, self._refuse)
         if self._prompts.has_deadline:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        # A timer that runs is left alone: reset with each prompt, it would never be due.
+        if self._waiting_timer.is_canceled():
             self._waiting_timer.reset()
 
     def _look_at_waiting(self) -> None:
@@ -334,14 +354,20 @@ class Sam2Node(LifecycleNode):
 
     def _complain(self, message: str) -> None:
         """Log an error, throttled, and put it into the diagnostics."""
-        now = time.monotonic()
-        self._statistics.error(message, now)
-        text = self._throttle.passes(message, now)
+        text = self._note(message)
         if text is not None:
             self.get_logger().error(text)
 
+    def _note(self, message: str) -> str | None:
+        """Put an error into the diagnostics; returns what to log of it."""
+        now = time.monotonic()
+        self._statistics.error(message, now)
+        return self._throttle.passes(message, now)
+
     def _publish_diagnostics(self) -> None:
-        facts = {'state': 'active' if self._active else 'not active'}
+        state = ('active' if self._active else
+                 'unconfigured' if self._session is None else 'inactive')
+        facts = {'state': state}
         if self._session is not None:
             facts.update(self._session.facts())
         for subscription in self._subscriptions_made:
@@ -350,20 +376,23 @@ class Sam2Node(LifecycleNode):
         if self._results is not None:
             facts['listeners to ~/masks'] = str(self._results.listeners)
         facts['prompts waiting for an image'] = str(self._prompts.waiting)
+        facts['clicks waiting for a transform'] = str(len(self._points))
         message = DiagnosticArray(status=[self._statistics.status(
-            f'{self.get_fully_qualified_name()}: segmentation', time.monotonic(), facts)])
+            f'{self.get_fully_qualified_name()}: segmentation', time.monotonic(), facts,
+            summary='running' if self._active else state)])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; returns the exit code."""
-    node = None
+    node, initialized = None, False
     try:
         rclpy.init(args=args)
+        initialized = True
         node = Sam2Node()
         if node.settings.autostart and not node.start():
-            return 1
+            return 1 if node.context.ok() else 0  # a signal while the model loads is no failure
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
@@ -371,10 +400,10 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     except Exception as error:
+        # A signal ends the context, and rclpy notices that at any of its calls.
+        if initialized and not rclpy.ok():
+            return 0
         if node is not None:
-            # A signal ends the context, and rclpy notices that at any of its calls.
-            if not node.context.ok():
-                return 0
             raise
         # A parameter of the wrong type or out of its range, an argument that ROS cannot parse.
         print(f'sam2_node cannot start: {" ".join(str(error).split())}', file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
@@ -19,6 +20,9 @@ from sam2_ros.node.parameters import Settings
 from sam2_ros.node.prompt_queue import request_from_message
 from sam2_ros.node.session import Session
 from sam2_ros.srv import RemoveObject, Segment
+
+#: Requests come in bursts, and none may be lost; rclpy's default depth is 10.
+REQUEST_DEPTH = 100
 
 
 class Services:
@@ -31,12 +35,15 @@ class Services:
     are served. But setting a future that nobody added a callback to does not wake the executor, so
     the worker does that as well. The callback group is reentrant, since a mutually exclusive one
     would be held until the answer.
+
+    They live as long as the node, whatever its state: a coroutine that awaits its future when the
+    model goes must still be able to respond.
     """
 
     def __init__(
-        self, node: Node, session: Session, *, settings: Callable[[], Settings],
-        is_active: Callable[[], bool], forget_prompts: Callable[[], None],
-        complain: Callable[[str], None],
+        self, node: Node, session: Callable[[], Session | None], *,
+        settings: Callable[[], Settings], is_active: Callable[[], bool],
+        forget_prompts: Callable[[], None], complain: Callable[[str], None],
     ) -> None:
         self._node = node
         self._session = session
@@ -45,24 +52,19 @@ class Services:
         self._forget_prompts = forget_prompts
         self._complain = complain
         group = ReentrantCallbackGroup()
-        self._made = [
-            node.create_service(Segment, '~/segment', self._segment, callback_group=group),
-            node.create_service(Trigger, '~/reset', self._reset, callback_group=group),
-            node.create_service(
-                RemoveObject, '~/remove_object', self._remove_object, callback_group=group)]
-
-    def destroy(self) -> None:
-        """Remove the services."""
-        for service in self._made:
-            self._node.destroy_service(service)
+        for kind, name, callback in ((Segment, '~/segment', self._segment),
+                                     (Trigger, '~/reset', self._reset),
+                                     (RemoveObject, '~/remove_object', self._remove_object)):
+            node.create_service(kind, name, callback, qos_profile=QoSProfile(depth=REQUEST_DEPTH),
+                                callback_group=group)
 
     async def _segment(
         self, request: Segment.Request, response: Segment.Response,
     ) -> Segment.Response:
-        def work() -> MaskArray:
+        def work(session: Session) -> MaskArray:
             prompts = [request_from_message(prompt, self._settings(), f'prompts[{index}]')
                        for index, prompt in enumerate(request.prompts)]
-            objects = self._session.segment_once(request.image, prompts)
+            objects = session.segment_once(request.image, prompts)
             return mask_array(
                 objects, (request.image.height, request.image.width), request.image.header,
                 with_logits=request.return_logits)
@@ -80,7 +82,7 @@ class Services:
     ) -> Trigger.Response:
         self._forget_prompts()
         try:
-            count = await self._in_worker(self._session.reset)
+            count = await self._in_worker(Session.reset)
             response.success, response.message = True, f'{count} objects forgotten'
         except Sam2RosError as error:
             response.success, response.message = False, str(error)
@@ -90,30 +92,38 @@ class Services:
         self, request: RemoveObject.Request, response: RemoveObject.Response,
     ) -> RemoveObject.Response:
         try:
-            await self._in_worker(lambda: self._session.remove(request.object_id))
+            await self._in_worker(lambda session: session.remove(request.object_id))
             response.success = True
         except Sam2RosError as error:
             response.success, response.message = False, str(error)
             self._complain(f'~/remove_object: {error}')
         return response
 
-    async def _in_worker(self, work: Callable[[], Any]) -> Any:
+    async def _in_worker(self, work: Callable[[Session], Any]) -> Any:
         """Return what `work` returns in the worker's thread; raises Sam2RosError as it does."""
-        executor = self._node.executor
+        executor, session = self._node.executor, self._session()
+        if session is None:
+            raise PromptError('the node is not active: it is not configured yet; configure and '
+                              'activate it first')
         if executor is None or not self._is_active():
             raise PromptError('the node is not active; activate it first')
         future = Future()
 
         def job() -> None:
             try:
-                future.set_result((work(), None))
+                future.set_result((work(session), None))
             except Sam2RosError as error:
                 future.set_result((None, error))
             except Exception as error:  # the client must get an answer
                 future.set_result((None, Sam2RosError(f'{type(error).__name__}: {error}')))
             executor.wake()
 
-        self._session.submit(job)
+        def cancel() -> None:
+            future.set_result((None, PromptError(
+                'the node was cleaned up or shut down before it came to this request')))
+            executor.wake()
+
+        session.submit(job, cancel)
         result, error = await future
         if error is not None:
             raise error

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -50,7 +51,9 @@ class Session:
         self._statistics = statistics
         self._segmentation = PromptSegmentation(self._segmenter, settings)
         self._worker = Worker(on_error)
-        self._settings = settings
+        # An encode may end after what it encoded was forgotten: it belongs to a generation.
+        self._lock = threading.Lock()
+        self._generation = 0
         #: The frame that was encoded ahead last; read by the callbacks.
         self.encoded_ahead: Frame | None = None
 
@@ -67,17 +70,18 @@ class Session:
             'image size': f'{size}x{size}', 'precision': self.manifest.precision,
             'provider': self.provider, 'objects': str(len(self._segmentation.object_ids))}
 
-    def submit(self, job: Job) -> None:
-        """Do `job` in the worker's thread."""
-        self._worker.submit(job)
+    def submit(self, job: Job, cancel: Job) -> None:
+        """Do `job` in the worker's thread; `cancel` is called if `stop` comes before."""
+        self._worker.submit(job, cancel)
 
     def stop(self) -> None:
-        """End the worker's thread and wait for that."""
+        """Drop what has not begun, end the worker's thread after the job in work, wait for it."""
         self._worker.stop()
 
     def encode_ahead(self, frame: Frame) -> None:
         """Encode a frame when there is time, unless a newer one comes first."""
-        if self._worker.offer(lambda: self._encode(frame)):
+        generation = self._generation
+        if self._worker.offer(lambda: self._encode(frame, generation)):
             self._statistics.count('frames dropped')
 
     def answer(
@@ -91,12 +95,12 @@ class Session:
                 return
             with _Timed(self._statistics, self._segmenter):
                 answer = self._segmentation.answer(*batch)
+            refuse(answer.refused)
             begin = perf_counter()
             if answer.objects:
                 publish(batch[0], answer)
                 self._statistics.time('publish', perf_counter() - begin)
                 self._statistics.count('answers', len(answer.objects))
-            refuse(answer.refused)
 
         self._worker.submit(job)
 
@@ -115,27 +119,26 @@ class Session:
         """Forget all objects; returns how many."""
         return self._segmentation.reset()
 
-    def _encode(self, frame: Frame) -> None:
+    def _encode(self, frame: Frame, generation: int) -> None:
         with _Timed(self._statistics, self._segmenter):
             self._segmentation.encode(frame)
-        if self._settings().encode_ahead:
-            self.encoded_ahead = frame
+        with self._lock:
+            if generation == self._generation:
+                self.encoded_ahead = frame
 
     # ---- in any thread ----
 
     def forget_frames(self) -> None:
         """Forget images and what is known of them, once the worker is through with them."""
-        def job() -> None:
-            self._segmentation.forget_frames()
-            self.encoded_ahead = None
-
         self.forget_encoded_ahead()
-        self._worker.submit(job)
+        self._worker.submit(self._segmentation.forget_frames)
 
     def forget_encoded_ahead(self) -> None:
         """Let no prompt mean a frame that was encoded ahead until now."""
         self._worker.forget_newest()
-        self.encoded_ahead = None
+        with self._lock:
+            self._generation += 1
+            self.encoded_ahead = None
 
 
 class _Timed:

@@ -24,17 +24,19 @@ class Transforms:
         self._buffer: Any = None
         self._listener: Any = None
 
-    def point(self, point: Vector, source: str, target: str, stamp: int) -> Vector | None:
+    def point(
+        self, point: Vector, source: str, target: str, stamp: int, *, or_newest: bool,
+    ) -> Vector | None:
         """
-        Return a point of frame `source` in `target` at `stamp` (ns), else by the newest transform.
+        Return a point of frame `source` in `target` at `stamp` (ns; 0 = by the newest transform).
 
-        None: there is no transform (yet).
+        None: there is no transform (yet). With `or_newest` the newest one stands in for it.
 
         :raises PromptError: tf2_ros is not installed.
         """
         if self._buffer is None:
             self._listen(source, target)
-        for time in (Time(nanoseconds=stamp), Time()):
+        for time in (Time(nanoseconds=stamp), *([Time()] if or_newest else [])):
             try:
                 found = self._buffer.lookup_transform(target, source, time).transform
             except self._tf2.TransformException:

@@ -22,18 +22,22 @@ class Worker:
     def __init__(self, on_error: Callable[[Exception], None]) -> None:
         """Start the thread; `on_error` is called in it with what a job raised."""
         self._on_error = on_error
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[tuple[Job, Job | None]] = deque()
         self._newest: Job | None = None
         self._stopping = False
         self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._run, name='sam2_worker', daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job) -> None:
-        """Do `job` after all that were submitted before."""
+    def submit(self, job: Job, cancel: Job | None = None) -> None:
+        """Do `job` after all that were submitted before; `cancel` is called if it is dropped."""
         with self._condition:
-            self._jobs.append(job)
-            self._condition.notify()
+            stopping = self._stopping
+            if not stopping:
+                self._jobs.append((job, cancel))
+                self._condition.notify()
+        if stopping and cancel is not None:
+            cancel()
 
     def offer(self, job: Job) -> bool:
         """Do `job` when there is time; returns whether an older one was dropped for it."""
@@ -49,11 +53,15 @@ class Worker:
             self._newest = None
 
     def stop(self) -> None:
-        """Finish the job in work and those submitted, end the thread, and wait for that."""
+        """Drop the jobs that have not begun, end the thread after the one in work, wait for it."""
         with self._condition:
             self._stopping = True
             self._newest = None
+            dropped, self._jobs = self._jobs, deque()
             self._condition.notify()
+        for _, cancel in dropped:
+            if cancel is not None:
+                cancel()
         self._thread.join()
 
     def _run(self) -> None:
@@ -69,7 +77,7 @@ class Worker:
         with self._condition:
             while True:
                 if self._jobs:
-                    return self._jobs.popleft()
+                    return self._jobs.popleft()[0]
                 if self._newest is not None:
                     job, self._newest = self._newest, None
                     return job

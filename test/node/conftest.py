@@ -303,17 +303,6 @@ def prompt_message(points: Any = (), box: Any = None, stamp: Any = None, **field
 
 
 @pytest.fixture(scope='session')
-def prototype_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a bundle of sam2_nano with the prototype's weights: 256 x 256, 40 ms an image."""
-    from sam2_ros.export.exporter import export_bundle
-    from sam2_ros.export.options import PROTOTYPE, ExportOptions
-
-    folder = tmp_path_factory.mktemp('bundles') / 'prototype'
-    return export_bundle(
-        ExportOptions(model='sam2_nano', output=folder, checkpoint=PROTOTYPE)).path
-
-
-@pytest.fixture(scope='session')
 def coffee(photos: Path) -> npt.NDArray[np.uint8]:
     """Return a photograph of a cup, [400, 600, 3] RGB; (300, 200) is on the coffee."""
     from sam2_ros.model.image_files import read_photo

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import array
+import re
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,16 @@ def robot(process: Any, make_robot: Any) -> Any:
     return make_robot().connect()
 
 
+def without_numbers(text: str) -> str:
+    return re.sub(r'\d+', '0', text)
+
+
 def expect(robot: Any, process: Any, coffee: Any, reason: str) -> None:
     """Check that the refusal is in log and diagnostics, and that the next prompt is answered."""
     values = robot.diagnosed('last error', lambda text: reason in text)
     assert int(values['errors']) > 0
-    process.wait_for_output(reason)
+    # lines that differ in numbers only are throttled as one
+    robot.wait(lambda: without_numbers(reason) in without_numbers(process.output), reason)
     header = robot.show(coffee)
     answer = robot.answer(lambda: robot.ask([COFFEE], stamp=header.stamp))
     assert answer.header == header
@@ -68,7 +74,7 @@ def test_the_same_message_is_not_repeated(robot: Any, process: Any, coffee: Any)
 @pytest.mark.parametrize(('prompt', 'reason'), [
     ({'points': [(NAN, 10)]}, 'not finite'),
     ({'points': [(600, 10)]}, 'point (600, 10) lies outside the 600x400 image'),
-    ({'points': [(-1, 10)]}, 'outside the 600x400'),
+    ({'points': [(-1, 10)]}, 'point (-1, 10) lies outside'),
     ({'box': (10, 10, 10, 50)}, 'has no area'),
     ({'box': (10, 10, NAN, 50)}, 'not finite'),
     ({'box': (700, 500, 800, 600)}, 'lies outside'),

@@ -156,11 +156,15 @@ def test_a_point_of_another_frame_waits_for_its_transform(
     robot.answer(lambda: (robot.ask([(300, 200)]), robot.show(coffee)))
     robot.calibrate(600, 400)
 
-    def clicked() -> bool:
-        robot.click_in_space(0.0, 0.0, 2.0, 'map')
+    def calibrated() -> bool:
+        robot.click_in_space(0.0, 0.0, 2.0)
         return len(robot.received['sam2/masks']) > 1
 
-    robot.wait(clicked, 'the answer to a point in another frame')
+    robot.wait(calibrated, 'the answer to a point in the frame of the camera')
+    everything = robot.diagnosed('prompts', lambda value: True)['prompts']
+    # once: what answers it is the click that waited
+    robot.click_in_space(0.0, 0.0, 2.0, 'map')
+    robot.diagnosed('prompts', lambda value: int(value) > int(everything))
     robot.click_in_space(0.0, 0.0, 2.0, 'moon')
     process.wait_for_output("there is no transform from frame 'moon'")
     assert process.stop() == 0, process.output

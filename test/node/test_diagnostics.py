@@ -47,6 +47,12 @@ def test_an_error_warns_for_a_while_and_is_kept() -> None:
     assert values_of(status)['last error'] == 'the image is empty'
 
 
+def test_texts_that_differ_in_numbers_are_the_same() -> None:
+    throttle = Throttle(5.0)
+    passed = [throttle.passes(f'no image came for stamp {stamp}.5', 0.0) for stamp in range(100)]
+    assert [text for text in passed if text] == ['no image came for stamp 0.5']
+
+
 def test_the_same_text_is_said_once_in_a_while() -> None:
     throttle = Throttle(5.0)
     assert throttle.passes('broken', 0.0) == 'broken'

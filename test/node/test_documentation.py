@@ -82,6 +82,21 @@ def test_topics(node: Any) -> None:
         assert {(name, types[0]) for name, types in found if name not in everywhere} == documented
 
 
+def test_reliability(node: Any) -> None:
+    from rclpy.qos import ReliabilityPolicy
+
+    words = {ReliabilityPolicy.RELIABLE: 'reliable', ReliabilityPolicy.BEST_EFFORT: 'sensor data'}
+    for title, infos_of in (
+        ('Subscribed Topics', node.get_subscriptions_info_by_topic),
+        ('Published Topics', node.get_publishers_info_by_topic),
+    ):
+        for name, _, qos, _ in rows_of(title):
+            found = [info for info in infos_of(full_name(name)) if info.node_name == 'sam2']
+            # image/compressed stands in for `image`
+            assert [words[info.qos_profile.reliability] for info in found] == (
+                [] if name == 'image/compressed' else [qos.split(',')[0]]), name
+
+
 def test_services(node: Any) -> None:
     from rclpy.node import Node
 

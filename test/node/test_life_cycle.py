@@ -80,6 +80,53 @@ def test_life_cycle(start_node: Any, make_robot: Any, coffee: Any) -> None:
     assert 'Traceback' not in process.output
 
 
+def test_requests_that_wait_are_answered_when_the_model_goes(
+    start_node: Any, make_robot: Any, coffee: Any, make_image: Any, make_prompt: Any,
+) -> None:
+    from lifecycle_msgs.msg import Transition
+    from rclpy.qos import QoSProfile
+
+    from sam2_ros.srv import Segment
+
+    process = start_node('/going')
+    robot = make_robot('/going').connect()
+    client = robot.node.create_client(Segment, 'sam2/segment', qos_profile=QoSProfile(depth=100))
+    robot.wait(client.service_is_ready, 'the service')
+    image = make_image(coffee, 'rgb8', robot.header())
+    # one that takes long, and some that wait for it
+    slow, request = (Segment.Request(image=image, prompts=[make_prompt([COFFEE])] * count)
+                     for count in (600, 1))
+    futures = [client.call_async(one) for one in (slow, *[request] * 19)]
+    for _ in range(3):  # rounds of the executor, each takes a request
+        assert robot.set(click_mode='point')[0].successful
+    assert robot.transition(Transition.TRANSITION_DEACTIVATE)
+    assert robot.transition(Transition.TRANSITION_CLEANUP)
+    robot.wait(lambda: all(future.done() for future in futures), 'all responses')
+    reasons = {future.result().message for future in futures if not future.result().success}
+    assert 'cleaned up or shut down' in ' '.join(reasons)
+    response = robot.call(Segment, 'segment', request)
+    assert (response.success, 'not configured' in response.message) == (False, True)
+    assert process.stop() == 0, process.output
+    assert 'Traceback' not in process.output
+
+
+def test_a_wrong_qos_override_is_named_in_one_line(start_node: Any) -> None:
+    process = start_node('/wrong', **{
+        'qos_overrides./wrong/image.subscription.reliability': 'banana'})
+    assert process.wait() == 1
+    assert 'Traceback' not in process.output
+    assert 'banana' in process.output or 'reliability' in process.output
+    assert process.output.count('cannot subscribe (images from /wrong/image)') == 1
+
+
+def test_a_signal_while_the_model_loads_is_no_failure(start_node: Any, make_robot: Any) -> None:
+    process = start_node('/early')
+    robot = make_robot('/early')
+    robot.wait(lambda: ('sam2', '/early') in robot.node.get_node_names_and_namespaces(), 'the node')
+    assert process.stop(signal.SIGTERM) == 0, process.output
+    assert 'Traceback' not in process.output
+
+
 def test_a_failed_configure_can_be_repeated(
     start_node: Any, make_robot: Any, prototype_bundle: Path, tmp_path: Path,
 ) -> None:
@@ -90,8 +137,11 @@ def test_a_failed_configure_can_be_repeated(
     robot = make_robot('/late')
     assert not robot.transition(Transition.TRANSITION_CONFIGURE)
     process.wait_for_output(str(place))
+    values = robot.diagnosed('last error', lambda text: str(place) in text)
+    assert values['state'] == 'unconfigured'
     place.symlink_to(prototype_bundle)
     assert robot.transition(Transition.TRANSITION_CONFIGURE)
+    robot.diagnosed('state', lambda text: text == 'inactive')
     assert process.stop() == 0
 
 

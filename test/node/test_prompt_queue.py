@@ -115,6 +115,19 @@ def test_prompts_on_one_image_are_one_batch_but_an_object_comes_once() -> None:
     assert queue.take_batch() == (first, [requests[4]])
 
 
+def test_a_prompt_that_refines_the_last_object_is_a_batch_of_its_own() -> None:
+    only = frame(1000)
+    queue, kept = PromptQueue(), buffer_of(only)
+    requests = [PromptRequest('0', object_id=9), PromptRequest('1', refine=True),
+                PromptRequest('2', object_id=9), PromptRequest('3', object_id=8)]
+    for request in requests:
+        queue.add(request, 0.0, TIMEOUT)
+    assert queue.match(kept, 0.0, TOLERANCE) == (4, [])
+    assert queue.take_batch() == (only, requests[:1])
+    assert queue.take_batch() == (only, requests[1:2])
+    assert queue.take_batch() == (only, requests[2:])
+
+
 def test_the_frame_id_must_be_the_images() -> None:
     queue, kept = PromptQueue(), buffer_of(frame(1000))
     queue.add(PromptRequest('test', frame_id='other'), 0.0, TIMEOUT)

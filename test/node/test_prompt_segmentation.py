@@ -55,6 +55,21 @@ def test_ids_count_up_and_skip_the_known(make: Any, frame: Frame) -> None:
     assert segmentation.answer(frame, [told()]).objects[0].object_id == 5
 
 
+def test_a_new_object_gets_no_id_that_the_batch_asks_for(make: Any, frame: Frame) -> None:
+    found = make().answer(frame, [told(), told(1), told()]).objects
+    assert [one.object_id for one in found] == [2, 1, 3]
+
+
+def test_clicked_corners_must_lie_in_the_image(make: Any, frame: Frame) -> None:
+    box = (150.0, 80.0, 900.0, 330.0)
+    by_detector = PromptRequest('test', box=box)
+    by_clicks = PromptRequest('test', box=box, corners_inside=True)
+    answer = make().answer(frame, [by_detector, by_clicks])
+    assert len(answer.objects) == 1
+    assert [refusal.request for refusal in answer.refused] == [by_clicks]
+    assert 'point (900, 330) lies outside the 600x400 image' in answer.refused[0].reason
+
+
 def test_the_object_prompted_longest_ago_is_forgotten(make: Any, frame: Frame) -> None:
     segmentation = make(max_objects=2)
     for object_id in (1, 2, 1, 3):

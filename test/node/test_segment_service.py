@@ -95,15 +95,22 @@ def test_nothing_is_remembered(segment: Any, robot: Any, coffee: Any, process: A
 
 
 def test_many_clients_at_once(robot: Any, coffee: Any, make_image: Any, make_prompt: Any) -> None:
+    from rclpy.qos import QoSProfile
+
     from sam2_ros.srv import Segment
 
-    client = robot.node.create_client(Segment, 'sam2/segment')
-    request = Segment.Request(
-        image=make_image(coffee, 'rgb8', robot.header()), prompts=[make_prompt([COFFEE])])
-    futures = [client.call_async(request) for _ in range(5)]
-    # meanwhile other callbacks are served
+    # what a client sends at once is in its own queue first
+    client = robot.node.create_client(Segment, 'sam2/segment', qos_profile=QoSProfile(depth=100))
+    robot.wait(client.service_is_ready, 'the service')
+    image = make_image(coffee, 'rgb8', robot.header())
+    # one that takes long, and more than rclpy's default depth of 10
+    requests = [Segment.Request(image=image, prompts=[make_prompt([COFFEE])] * count)
+                for count in (300, *[1] * 29)]
+    futures = [client.call_async(request) for request in requests]
+    # meanwhile other callbacks are served, even while the first request is in work
     assert robot.set(click_mode='point')[0].successful
-    robot.wait(lambda: all(future.done() for future in futures), 'five responses')
+    assert not futures[0].done()
+    robot.wait(lambda: all(future.done() for future in futures), '30 responses')
     assert all(future.result().success for future in futures)
     robot.node.destroy_client(client)
 

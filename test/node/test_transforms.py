@@ -38,8 +38,10 @@ def test_a_point_of_another_frame(monkeypatch: pytest.MonkeyPatch) -> None:
         TransformListener=lambda buffer, node: listeners.append((buffer, node))))
     transforms = Transforms('node')  # type: ignore[arg-type]
     assert not listeners, 'nothing is listened to before it is needed'
-    assert transforms.point((1.0, 2.0, 3.0), 'map', 'camera', 5) == (1.0, 2.0, 4.0)
-    assert transforms.point((1.0, 2.0, 3.0), 'moon', 'camera', 5) is None
+    assert transforms.point((1.0, 2.0, 3.0), 'map', 'camera', 5, or_newest=True) == (
+        1.0, 2.0, 4.0)
+    assert transforms.point((1.0, 2.0, 3.0), 'map', 'camera', 5, or_newest=False) is None
+    assert transforms.point((1.0, 2.0, 3.0), 'moon', 'camera', 5, or_newest=True) is None
     assert len(listeners) == 1
 
 
@@ -47,4 +49,5 @@ def test_without_tf2_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, 'tf2_ros', None)
     monkeypatch.setenv('ROS_DISTRO', 'jazzy')
     with pytest.raises(PromptError, match='apt install ros-jazzy-tf2-ros-py'):
-        Transforms(None).point((0.0, 0.0, 1.0), 'map', 'camera', 0)  # type: ignore[arg-type]
+        Transforms(None).point(  # type: ignore[arg-type]
+            (0.0, 0.0, 1.0), 'map', 'camera', 0, or_newest=False)

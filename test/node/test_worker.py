@@ -48,12 +48,36 @@ def test_an_error_is_reported_and_the_next_job_done() -> None:
     worker = Worker(lambda error: errors.append(str(error)))
     worker.submit(fail)
     worker.submit(done.set)
+    assert done.wait(TIMEOUT)
     worker.stop()
     assert errors == ['broken']
-    assert done.is_set()
 
 
-def test_stop_drops_an_offered_frame() -> None:
+def test_stop_drops_what_has_not_begun_and_says_so() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def busy() -> None:
+        begun.set()
+        assert may_end.wait(TIMEOUT)
+        done.append('busy')
+
+    def cancel() -> None:
+        done.append('cancelled')
+        may_end.set()  # stop waits for the job in work
+
+    worker = Worker(lambda error: None)
+    worker.submit(busy)
+    assert begun.wait(TIMEOUT)
+    worker.submit(lambda: done.append('a job that was dropped'))
+    worker.submit(lambda: done.append('another'), cancel)
+    worker.stop()
+    assert done == ['cancelled', 'busy']
+    worker.submit(lambda: done.append('after the end'), cancel)
+    assert done == ['cancelled', 'busy', 'cancelled']
+
+
+def test_a_forgotten_frame_is_dropped() -> None:
     begun, may_end = threading.Event(), threading.Event()
     frames: list[int] = []
 

@@ -1,0 +1,78 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The session: what it has encoded ahead, and what becomes of refusals."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip('sensor_msgs', reason='no ROS 2 in this environment')
+
+from std_msgs.msg import Header
+
+from sam2_ros.node.conversions import to_image
+from sam2_ros.node.diagnostics import Statistics
+from sam2_ros.node.frame_buffer import Frame
+from sam2_ros.node.parameters import Settings
+from sam2_ros.node.prompt_queue import PromptRequest
+from sam2_ros.node.session import Session
+
+# Nothing takes this long.
+TIMEOUT = 20.0
+
+
+@pytest.fixture
+def session(prototype_bundle: Path) -> Iterator[Session]:
+    settings = Settings(bundle=str(prototype_bundle), provider='cpu', encode_ahead=True)
+    session = Session(lambda: settings, Statistics(), lambda error: None)
+    yield session
+    session.stop()
+
+
+def wait_for_worker(session: Session) -> None:
+    through = threading.Event()
+    session.submit(through.set, through.set)
+    assert through.wait(TIMEOUT)
+
+
+def test_an_encode_that_ends_after_it_was_forgotten(
+    session: Session, coffee: Any, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def encode(frame: Frame) -> None:
+        begun.set()
+        assert may_end.wait(TIMEOUT)
+
+    monkeypatch.setattr(session._segmentation, 'encode', encode)
+    before, after = (Frame(to_image(coffee, 'rgb8', Header())) for _ in range(2))
+    session.encode_ahead(before)
+    assert begun.wait(TIMEOUT)
+    session.forget_encoded_ahead()
+    may_end.set()
+    wait_for_worker(session)
+    assert session.encoded_ahead is None
+    begun.clear()
+    session.encode_ahead(after)
+    assert begun.wait(TIMEOUT)
+    wait_for_worker(session)
+    assert session.encoded_ahead is after
+
+
+def test_refusals_are_told_even_if_publishing_fails(session: Session, coffee: Any) -> None:
+    frame = Frame(to_image(coffee, 'rgb8', Header()))
+    good = PromptRequest('test', points=[(300.0, 200.0)])
+    bad = PromptRequest('test', points=[(9999.0, 200.0)])
+    refused: list[Any] = []
+
+    def publish(*answer: Any) -> None:
+        raise RuntimeError('the publisher is gone')
+
+    session.answer(lambda: (frame, [good, bad]), publish, refused.extend)
+    wait_for_worker(session)
+    assert [refusal.request for refusal in refused] == [bad]
