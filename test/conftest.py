@@ -8,8 +8,13 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import skimage
+
+# Seconds depend on what else the machine does; no test here is about them.
+hypothesis.settings.register_profile('sam2_ros', deadline=None)
+hypothesis.settings.load_profile('sam2_ros')
 
 # The domains whose ports lie below Linux's ephemeral ones; 0 is everybody's default.
 ROS_DOMAINS = range(1, 102)

@@ -62,7 +62,7 @@ def check(logits: Logits, image_size: tuple[int, int], threshold: float) -> Mask
     return mask
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     size=st.sampled_from([8, 64, 96, 128, 256]), height=SIDES, width=SIDES,
     seed=st.integers(0, 2**32 - 1), roughness=st.integers(2, 12), level=st.floats(-3, 3),
@@ -78,7 +78,7 @@ def test_the_pixels_are_those_of_scaling_everything(
     check(smooth(size, seed, roughness, level), (height, width), threshold)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     data=st.data(), size=st.sampled_from([8, 64, 96]), height=SIDES, width=SIDES,
     inside=st.floats(0.1, 40), outside=st.floats(0.1, 40))
@@ -94,7 +94,7 @@ def test_a_rectangle_anywhere_down_to_one_logit(
     check(logits, (height, width), 0.0)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(size=st.sampled_from([8, 64]), height=SIDES, width=SIDES, seed=st.integers(0, 2**32 - 1))
 def test_noise(size: int, height: int, width: int, seed: int) -> None:
     check(np.random.default_rng(seed).normal(0, 5, (size, size)).astype(np.float32),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2_ros.model import Mask, Prompt, draw_overlay
@@ -117,7 +117,6 @@ def test_a_box_over_the_edge_shows_the_edges_that_are_inside() -> None:
     np.testing.assert_array_equal(changed(picture, image), expected)
 
 
-@settings(deadline=None)
 @given(data=st.data(), height=st.integers(1, 40), width=st.integers(1, 40))
 def test_objects_of_any_place_and_size(
     data: st.DataObject, height: int, width: int,
