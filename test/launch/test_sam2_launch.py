@@ -94,7 +94,9 @@ def test_a_photograph_and_a_click_give_a_mask(robot: Any, observer: Any, photos:
     from sam2_ros.msg import MaskArray, Prompt
 
     observer.wait_for_state(NODE, 'active')
-    photo = read_photo(photos / 'coffee.png')
+    # 180 KB, which fits into Fast DDS's shared memory (0.5 MB): of best-effort images larger than
+    # that most are lost between processes (docs/node.md, Images get lost), even on an idle machine.
+    photo = read_photo(photos / 'coffee.png')[::2, ::2]
     height, width = photo.shape[:2]
     image = Image(height=height, width=width, encoding='rgb8', step=3 * width,
                   data=array.array('B', photo.tobytes()))
