@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--opset', type=int, choices=OPSETS, default=DEFAULT_OPSET,
         help='version of the ONNX operators (default: %(default)s)')
     parser.add_argument(
+        '--image-only', action='store_true',
+        help='leave out the memory graphs: the bundle segments images and cannot track')
+    parser.add_argument(
         '--output', type=Path, metavar='FOLDER',
         help='the bundle to write (default: MODEL_IMAGESIZE_PRECISION in the current folder)')
     parser.add_argument(
@@ -60,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     options = ExportOptions(
         model=args.model, output=args.output or Path(f'{args.model}_{size}_{args.precision}'),
         checkpoint=args.checkpoint, seed=args.seed, image_size=size, precision=args.precision,
-        opset=args.opset, force=args.force)
+        opset=args.opset, image_only=args.image_only, force=args.force)
     # Here and not above: `--help` needs no PyTorch and does not wait for it.
     from sam2_ros.export.exporter import export_bundle
 

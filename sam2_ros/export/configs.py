@@ -22,6 +22,8 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 #: Logits above it are the object; default of ``sam2.sam2_image_predictor.SAM2ImagePredictor``.
 MASK_THRESHOLD = 0.0
+#: Pixels; what ``sam2.build_sam.build_sam2_video_predictor`` sets.
+FILL_HOLE_AREA = 8
 
 #: What ``sam2.build_sam.build_sam2`` overrides with ``apply_postprocessing=True``, its default.
 _POSTPROCESSING = {

@@ -14,17 +14,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 
 import sam2_ros
-from sam2_ros.export import configs, trace, verify
+from sam2_ros.export import configs, resizing, trace, verify
 from sam2_ros.export.errors import ExportError
 from sam2_ros.export.half import to_half
 from sam2_ros.export.image_decoder import ImageDecoder
 from sam2_ros.export.image_encoder import ImageEncoder
+from sam2_ros.export.memory_attention import MemoryAttention
+from sam2_ros.export.memory_encoder import MemoryEncoder
 from sam2_ros.export.options import ExportOptions
 from sam2_ros.export.simplify import simplify
 from sam2_ros.export.trace import Signature
@@ -36,6 +39,7 @@ from sam2_ros.model.bundle import (
     Constants,
     GraphInfo,
     Manifest,
+    Tracking,
     sha256_of,
 )
 
@@ -100,6 +104,10 @@ class _Export:
         self._export_resize(model.image_size)
         features = self._export_encoder(model)
         self._export_decoder(model, features)
+        if not self._options.image_only:
+            memories = self._export_memory_encoder(model, features[0])
+            self._export_memory_attention(model, features[0], memories)
+            self._export_mask_prompt(model)
         with self._progress.stage('write manifest'):
             manifest = self._manifest(model)
             (self._folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding='utf-8')
@@ -121,7 +129,7 @@ class _Export:
     def _export_resize(self, image_size: int) -> None:
         name = 'image_resize'
         with self._progress.stage(f'{name}: build'):
-            graph = trace.image_resize(image_size, self._options.opset)
+            graph = resizing.image_resize(image_size, self._options.opset)
         cases = verify.resize_cases(image_size)
         signature = trace.resize_signature(image_size)
         self._save_and_check(name, graph, signature, cases, Tolerance(verify.RESIZE_TOLERANCE, 1.0))
@@ -151,12 +159,44 @@ class _Export:
             cases = verify.decoder_cases(model, features)
         self._finish(name, graph, signature, cases)
 
+    def _export_memory_encoder(
+            self, model: SAM2Base, image_embed: NDArray[Any]) -> NDArray[Any]:
+        """Returns memories [B, P, D] that the official memory encoder makes."""
+        name = 'memory_encoder'
+        signature = trace.memory_encoder_signature(model)
+        with self._progress.stage(f'{name}: run PyTorch'):
+            cases = verify.memory_encoder_cases(model, image_embed)
+        with self._progress.stage(f'{name}: trace'):
+            example = _example(signature, cases[-1])
+            graph = trace.trace(MemoryEncoder(model), signature, example, self._options.opset)
+        self._finish(name, graph, signature, cases)
+        return np.concatenate([case.expected[0] for case in cases])
+
+    def _export_memory_attention(
+            self, model: SAM2Base, image_embed: NDArray[Any], memories: NDArray[Any]) -> None:
+        name = 'memory_attention'
+        signature = trace.memory_attention_signature(model)
+        with self._progress.stage(f'{name}: run PyTorch'):
+            cases = verify.memory_attention_cases(model, image_embed, memories)
+        with self._progress.stage(f'{name}: trace'):
+            example = _example(signature, cases[-1])
+            graph = trace.trace(MemoryAttention(model), signature, example, self._options.opset)
+        self._finish(name, graph, signature, cases)
+
+    def _export_mask_prompt(self, model: SAM2Base) -> None:
+        name = 'mask_prompt'
+        with self._progress.stage(f'{name}: build'):
+            graph = resizing.mask_prompt(model, self._options.opset)
+        cases = verify.mask_prompt_cases(model)
+        signature = trace.mask_prompt_signature(model)
+        self._save_and_check(name, graph, signature, cases, Tolerance(verify.RESIZE_TOLERANCE, 1.0))
+
     def _finish(
             self, name: str, graph: onnx.ModelProto, signature: Signature,
             cases: list[Case]) -> None:
         """Take a traced graph through simplification and precision to its checked file."""
         with self._progress.stage(f'{name}: simplify'):
-            simplified = simplify(graph, signature, [case.inputs for case in cases])
+            simplified = simplify(graph, signature, cases)
             self._progress.notes.append(simplified.report)
         graph = simplified.model
         precision = self._options.precision
@@ -199,6 +239,7 @@ class _Export:
                 dynamic_multimask_via_stability=decoder.dynamic_multimask_via_stability,
                 stability_delta=decoder.dynamic_multimask_stability_delta,
                 stability_threshold=decoder.dynamic_multimask_stability_thresh),
+            tracking=None if self._options.image_only else _tracking(model),
             provenance=self._provenance())
 
     def _provenance(self) -> dict[str, Any]:
@@ -219,7 +260,27 @@ def _decoder_example(mask_size: int) -> tuple[torch.Tensor, ...]:
     objects, points = 2, 3
     return (
         torch.zeros(objects, points, 2), torch.ones(objects, points, dtype=torch.int32),
-        torch.zeros(1, 1, mask_size, mask_size), torch.zeros(1))
+        torch.zeros(1, 1, mask_size, mask_size), torch.zeros(1), torch.zeros(1))
+
+
+def _example(signature: Signature, case: Case) -> tuple[torch.Tensor, ...]:
+    """Inputs of ``case`` to trace a graph with, in the order of its signature."""
+    return tuple(torch.from_numpy(case.inputs[tensor.name]) for tensor in signature.inputs)
+
+
+def _tracking(model: SAM2Base) -> Tracking:
+    limit = model.max_cond_frames_in_attn
+    return Tracking(
+        num_maskmem=model.num_maskmem,
+        max_object_pointers=model.max_obj_ptrs_in_encoder,
+        max_cond_frames_in_attn=None if limit < 0 else limit,
+        memory_temporal_stride=model.memory_temporal_stride_for_eval,
+        multimask_output_in_sam=model.multimask_output_in_sam,
+        multimask_output_for_tracking=model.multimask_output_for_tracking,
+        multimask_min_points=model.multimask_min_pt_num,
+        multimask_max_points=model.multimask_max_pt_num,
+        use_multimask_token_for_pointer=model.use_multimask_token_for_obj_ptr,
+        fill_hole_area=configs.FILL_HOLE_AREA)
 
 
 def _version(module: str) -> str | None:

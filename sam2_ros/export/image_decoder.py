@@ -5,8 +5,8 @@ The image decoder as it is exported: the official weights and numbers, in fewer 
 
 Letters in shapes: S image size, E = S/16, P = E * E places of the image grid, M = S/4 side of the
 low-resolution masks, C channels (256 in the official models), B objects, N points, T tokens, H
-heads, D channels of a head, K = 1 or B: with K = 1 all objects share what depends only on the
-image.
+heads, D channels of a head, I and K each 1 or B: where both are 1, all objects share what depends
+only on the image.
 """
 
 from __future__ import annotations
@@ -29,15 +29,19 @@ class ImageDecoder(nn.Module):
     """
     Prompts to masks: prompt encoder and mask decoder, all four masks, any number of objects.
 
-    Inputs: the three outputs of ``ImageEncoder``; ``point_coords`` [B, N, 2] in pixels of the
-    S x S picture; ``point_labels`` [B, N] (1 positive, 0 negative, 2 and 3 box corners, -1
-    padding); ``mask_input`` [K, 1, M, M] logits; ``has_mask_input`` [K], 0 or 1.
+    Inputs: ``image_embed`` [I, C, E, E], of ``ImageEncoder`` or conditioned on the memories of
+    each object by ``MemoryAttention``; the two other outputs of ``ImageEncoder``; ``point_coords``
+    [B, N, 2] in pixels of the S x S picture; ``point_labels`` [B, N] (1 positive, 0 negative, 2
+    and 3 box corners, -1 padding); ``mask_input`` [K, 1, M, M] logits; ``has_mask_input`` [K], 0
+    or 1; ``memory_conditioned`` [1]: 0 where there are no memories (image mode, the first frame of
+    an object), so that ``no_mem_embed`` is added, 1 where ``image_embed`` is to be taken as it is.
     Outputs: ``masks`` [B, 4, M, M] logits, ``iou_predictions`` [B, 4], ``object_score_logits``
-    [B, 1], ``mask_tokens_out`` [B, 4, C].
+    [B, 1], ``object_pointers`` [B, 4, C], one of each mask.
 
-    The numbers are those of ``PromptEncoder.forward`` and ``MaskDecoder.predict_masks``. The
-    official decoder repeats the image for every object first; here image and tokens keep their own
-    batch sizes, K and B, and broadcast where they meet.
+    The numbers are those of ``PromptEncoder.forward``, ``MaskDecoder.predict_masks`` and
+    ``SAM2Base._forward_sam_heads``. The official decoder repeats the image for every object first;
+    here image, mask prompt and tokens keep their own batch sizes, I, K and B, and broadcast where
+    they meet.
     """
 
     def __init__(self, model: SAM2Base) -> None:
@@ -47,16 +51,19 @@ class ImageDecoder(nn.Module):
         self.transformer = ImageTokenTransformer(
             model.sam_mask_decoder.transformer, model.sam_prompt_encoder.get_dense_pe())
         self.heads = MaskHeads(model.sam_mask_decoder)
+        self.pointers = ObjectPointers(model)
 
     def forward(
             self, image_embed: Tensor, high_res_features_0: Tensor, high_res_features_1: Tensor,
-            point_coords: Tensor, point_labels: Tensor, mask_input: Tensor,
-            has_mask_input: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        keys = _channels_last(image_embed) + self.mask(mask_input, has_mask_input)  # [K, P, C]
+            point_coords: Tensor, point_labels: Tensor, mask_input: Tensor, has_mask_input: Tensor,
+            memory_conditioned: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        added = self.mask(mask_input, has_mask_input, memory_conditioned)  # [K, P, C]
+        keys = _channels_last(image_embed) + added  # [I or K, P, C]
         tokens = self.heads.tokens(self.points(point_coords, point_labels))  # [B, T, C]
         tokens, keys = self.transformer(keys, tokens)
-        return cast('tuple[Tensor, Tensor, Tensor, Tensor]', self.heads(
-            tokens, keys, high_res_features_0, high_res_features_1))
+        masks, iou, score, mask_tokens = self.heads(
+            tokens, keys, high_res_features_0, high_res_features_1)
+        return masks, iou, score, self.pointers(mask_tokens, score)
 
 
 class PointEmbedding(nn.Module):
@@ -84,40 +91,45 @@ class PointEmbedding(nn.Module):
 
 class MaskEmbedding(nn.Module):
     """
-    What a mask prompt, or its absence, adds to the image: [K, P, C].
+    What a mask prompt, or its absence, and the absence of memories add to the image: [K, P, C].
 
-    ``PromptEncoder._embed_masks`` and ``no_mask_embed``, and ``no_mem_embed``, which image mode
-    adds to every place (``SAM2ImagePredictor.set_image``).
+    ``PromptEncoder._embed_masks`` and ``no_mask_embed``; and ``no_mem_embed``, which is added to
+    every place of an image without memories (``SAM2Base._prepare_memory_conditioned_features``,
+    ``SAM2ImagePredictor.set_image``).
     """
 
     weight: Tensor
     with_mask: Tensor
     without_mask: Tensor
+    without_memory: Tensor
 
     def __init__(self, model: SAM2Base) -> None:
         super().__init__()
         encoder = model.sam_prompt_encoder
         self.downscaling = encoder.mask_downscaling[:-1]
         last = encoder.mask_downscaling[-1]
-        no_memory = torch.zeros_like(model.no_mem_embed.reshape(-1))
-        if model.directly_add_no_mem_embed:
-            no_memory = model.no_mem_embed.reshape(-1)
+        no_memory = model.no_mem_embed.detach().reshape(-1).clone()
+        if not model.directly_add_no_mem_embed:
+            no_memory.zero_()
         # The last step has kernel 1 and few input channels; it is taken after the choice whether
         # there is a mask, which is then made on few channels instead of C.
         self.register_buffer('weight', last.weight.detach().flatten(1).t().clone())
-        self.register_buffer('with_mask', (last.bias + no_memory).detach().clone())
+        self.register_buffer('with_mask', last.bias.detach().clone())
         self.register_buffer(
-            'without_mask', (encoder.no_mask_embed.weight.reshape(-1) + no_memory).detach().clone())
+            'without_mask', encoder.no_mask_embed.weight.detach().reshape(-1).clone())
+        self.register_buffer('without_memory', no_memory)
 
-    def forward(self, mask_input: Tensor, has_mask_input: Tensor) -> Tensor:
+    def forward(
+            self, mask_input: Tensor, has_mask_input: Tensor, memory_conditioned: Tensor) -> Tensor:
         is_there = has_mask_input.reshape(-1, 1, 1) > 0.5
         x = _channels_last(self.downscaling(mask_input))
         x = torch.where(is_there, x, torch.zeros_like(x))
-        return x @ self.weight + torch.where(is_there, self.with_mask, self.without_mask)
+        everywhere = torch.where(is_there, self.with_mask, self.without_mask)  # [K, 1, C]
+        return x @ self.weight + (everywhere + (1 - memory_conditioned) * self.without_memory)
 
 
 class ImageTokenTransformer(nn.Module):
-    """``TwoWayTransformer`` on an image of batch K and tokens of batch B."""
+    """``TwoWayTransformer`` on an image of batch 1 or B and tokens of batch B."""
 
     position: Tensor
 
@@ -130,7 +142,7 @@ class ImageTokenTransformer(nn.Module):
         self.register_buffer('position', _channels_last(position).detach().clone())
 
     def forward(self, keys: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """``keys`` [K, P, C] and ``tokens`` [B, T, C] to [B, T, C] and [B, P, C]."""
+        """``keys`` [1 or B, P, C], ``tokens`` [B, T, C] to [B, T, C] and [B, P, C]."""
         queries = tokens
         placed = keys + self.position
         for layer in self.layers:
@@ -152,7 +164,7 @@ class TwoWayLayer(nn.Module):
     def forward(
             self, queries: Tensor, keys: Tensor, tokens: Tensor,
             placed: Tensor) -> tuple[Tensor, Tensor]:
-        """``placed`` [K or B, P, C]: the keys with their position."""
+        """``placed`` [1 or B, P, C]: the keys with their position."""
         layer = self.layer
         if layer.skip_first_layer_pe:
             queries = layer.self_attn(queries, queries, queries)
@@ -192,7 +204,7 @@ class TokenToImageAttention(nn.Module):
         self.register_buffer('bias', attention.out_proj(attention.v_proj.bias).detach().clone())
 
     def forward(self, tokens: Tensor, placed: Tensor, keys: Tensor) -> Tensor:
-        """``tokens`` [B, T, C], ``placed`` and ``keys`` [K, P, C] to [B, T, C]."""
+        """``tokens`` [B, T, C], ``placed`` and ``keys`` [1 or B, P, C] to [B, T, C]."""
         queries = self.q_proj(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         queries = (queries @ self.key).flatten(1, 2)  # [B, H * T, C]
         weights = torch.softmax(queries @ placed.transpose(-1, -2), dim=-1)  # [B, H * T, P]
@@ -225,7 +237,7 @@ class ImageToTokenAttention(nn.Module):
         self.register_buffer('bias', (attention.out_proj.bias / self.heads).detach().clone())
 
     def forward(self, placed: Tensor, tokens: Tensor, values: Tensor) -> Tensor:
-        """``placed`` [K, P, C], ``tokens`` and ``values`` [B, T, C] to [B, P, C]."""
+        """``placed`` [1 or B, P, C], ``tokens`` and ``values`` [B, T, C] to [B, P, C]."""
         k = self.k_proj(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D]
         v = self.v_proj(values).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         scores = placed @ (k @ self.query).flatten(1, 2).transpose(-1, -2)  # [B, P, H * T]
@@ -275,6 +287,30 @@ class MaskHeads(nn.Module):
         else:
             score = self.score_head(tokens[:, 0])
         return masks, iou, score, mask_tokens
+
+
+class ObjectPointers(nn.Module):
+    """Mask tokens [B, 4, C] to what memories keep of them; end of ``_forward_sam_heads``."""
+
+    no_object: Tensor
+
+    def __init__(self, model: SAM2Base) -> None:
+        super().__init__()
+        self.proj = model.obj_ptr_proj
+        self.mixes = model.pred_obj_scores and model.use_obj_ptrs_in_encoder
+        self.soft, self.fixed = model.soft_no_obj_ptr, model.fixed_no_obj_ptr
+        if self.mixes:
+            self.register_buffer('no_object', model.no_obj_ptr.detach().clone())
+
+    def forward(self, mask_tokens: Tensor, object_score_logits: Tensor) -> Tensor:
+        pointers = cast('Tensor', self.proj(mask_tokens))
+        if not self.mixes:
+            return pointers
+        score = object_score_logits.unsqueeze(-1)  # [B, 1, 1]
+        appears = score.sigmoid() if self.soft else (score > 0).to(score.dtype)
+        if self.fixed:
+            pointers = appears * pointers
+        return pointers + (1 - appears) * self.no_object
 
 
 class Upscaling(nn.Module):
@@ -330,7 +366,7 @@ def _raster(x: Tensor, places: int) -> Tensor:
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    """[K, C, height, width] to [K, height * width, C]."""
+    """[batch, C, height, width] to [batch, height * width, C]."""
     return x.flatten(2).transpose(1, 2)
 
 

@@ -44,7 +44,12 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What to export, and where to; without a checkpoint the weights are random, from ``seed``."""
+    """
+    What to export, and where to.
+
+    Without a checkpoint the weights are random, from ``seed``; ``image_only`` leaves out what only
+    tracking needs.
+    """
 
     model: str
     output: Path
@@ -53,6 +58,7 @@ class ExportOptions:
     image_size: int | None = None
     precision: str = 'fp32'
     opset: int = DEFAULT_OPSET
+    image_only: bool = False
     force: bool = False
 
     def check(self) -> None:

@@ -11,7 +11,7 @@ import onnx
 import onnxsim
 
 from sam2_ros.export.trace import Signature, declare
-from sam2_ros.export.verify import Arrays, relative_difference, run_graph
+from sam2_ros.export.verify import Case, relative_difference, run_graph
 from sam2_ros.model.errors import first_line
 
 #: Folding reorders additions, no more: seen are up to 3e-6 of the largest value (fp32).
@@ -29,7 +29,7 @@ class Simplified:
     report: str
 
 
-def simplify(model: onnx.ModelProto, signature: Signature, cases: Sequence[Arrays]) -> Simplified:
+def simplify(model: onnx.ModelProto, signature: Signature, cases: Sequence[Case]) -> Simplified:
     """
     Run onnxsim on ``model``; keep its result if it is not larger and answers ``cases`` alike.
 
@@ -47,15 +47,17 @@ def simplify(model: onnx.ModelProto, signature: Signature, cases: Sequence[Array
     return Simplified(candidate, True, f'onnxsim kept: {_sizes(model)} -> {_sizes(candidate)}')
 
 
-def _refusal(model: onnx.ModelProto, candidate: onnx.ModelProto, cases: Sequence[Arrays]) -> str:
+def _refusal(model: onnx.ModelProto, candidate: onnx.ModelProto, cases: Sequence[Case]) -> str:
     """Return why ``candidate`` cannot stand for ``model``, or nothing if it can."""
     if candidate.ByteSize() > model.ByteSize():
         return f'it made the graph larger, {_sizes(model)} -> {_sizes(candidate)}'
-    before = run_graph(model, cases)
-    after = run_graph(candidate, cases)
+    inputs = [case.inputs for case in cases]
+    before = run_graph(model, inputs)
+    after = run_graph(candidate, inputs)
     difference = max(
-        relative_difference(new, old)
-        for answers, others in zip(after, before, strict=True)
+        # Both have been rounded.
+        relative_difference(new, old, 2 * case.rounding)
+        for answers, others, case in zip(after, before, cases, strict=True)
         for new, old in zip(answers, others, strict=True))
     if not difference <= TOLERANCE:
         return f'its numbers differ by {difference:.1e} of the largest value'

@@ -12,14 +12,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
 from sam2_ros.model.bundle import GraphInfo, TensorInfo, sha256_of
-
-#: Resize learned to antialias in opset 18.
-_RESIZE_OPSET = 18
 
 
 @dataclass(frozen=True)
@@ -44,19 +41,55 @@ def encoder_signature(model: SAM2Base) -> Signature:
 
 
 def decoder_signature(model: SAM2Base) -> Signature:
-    """Signature of ``image_decoder``: B objects, N points, K masks (1 or B)."""
+    """Signature of ``image_decoder``: B objects, N points, I images and K masks (1 or B each)."""
     side = mask_size(model)
     masks = model.sam_mask_decoder.num_mask_tokens
+    image_embed, *high_res_features = _features(model)
     return Signature(
-        (*_features(model),
+        (TensorInfo('image_embed', ('I', *image_embed.shape[1:]), 'float32'),
+         *high_res_features,
          TensorInfo('point_coords', ('B', 'N', 2), 'float32'),
          TensorInfo('point_labels', ('B', 'N'), 'int32'),
          TensorInfo('mask_input', ('K', 1, side, side), 'float32'),
-         TensorInfo('has_mask_input', ('K',), 'float32')),
+         TensorInfo('has_mask_input', ('K',), 'float32'),
+         TensorInfo('memory_conditioned', (1,), 'float32')),
         (TensorInfo('masks', ('B', masks, side, side), 'float32'),
          TensorInfo('iou_predictions', ('B', masks), 'float32'),
          TensorInfo('object_score_logits', ('B', 1), 'float32'),
-         TensorInfo('mask_tokens_out', ('B', masks, model.hidden_dim), 'float32')))
+         TensorInfo('object_pointers', ('B', masks, model.hidden_dim), 'float32')))
+
+
+def memory_attention_signature(model: SAM2Base) -> Signature:
+    """Signature of ``memory_attention``: B objects, F memories, Q object pointers."""
+    image_embed, *_ = _features(model)
+    return Signature(
+        (image_embed,
+         TensorInfo('memory_features', ('B', 'F', *_memory_shape(model)), 'float32'),
+         TensorInfo('memory_steps', ('B', 'F'), 'int64'),
+         TensorInfo('object_pointers', ('B', 'Q', model.hidden_dim), 'float32'),
+         TensorInfo('pointer_steps', ('B', 'Q'), 'float32')),
+        (TensorInfo('conditioned_embed', ('B', *image_embed.shape[1:]), 'float32'),))
+
+
+def memory_encoder_signature(model: SAM2Base) -> Signature:
+    """Signature of ``memory_encoder``: B objects."""
+    image_embed, *_ = _features(model)
+    side = mask_size(model)
+    return Signature(
+        (image_embed,
+         TensorInfo('masks', ('B', 1, side, side), 'float32'),
+         TensorInfo('object_score_logits', ('B', 1), 'float32'),
+         TensorInfo('is_prompted', ('B',), 'float32')),
+        (TensorInfo('memory_features', ('B', *_memory_shape(model)), 'float32'),))
+
+
+def mask_prompt_signature(model: SAM2Base) -> Signature:
+    """Signature of ``mask_prompt``: a mask of any size to the model's."""
+    side = mask_size(model)
+    return Signature(
+        (TensorInfo('mask', ('height', 'width'), 'uint8'),),
+        (TensorInfo('mask_logits', (1, 1, side, side), 'float32'),
+         TensorInfo('mask_input', (1, 1, side, side), 'float32')))
 
 
 def mask_size(model: SAM2Base) -> int:
@@ -89,28 +122,6 @@ def trace(
     return model
 
 
-def image_resize(image_size: int, opset: int) -> onnx.ModelProto:
-    """
-    Return the graph that scales any uint8 image to float32 image_size x image_size.
-
-    The numbers are those of torchvision's ``Resize`` on a float tensor (bilinear, antialiased),
-    which ``SAM2Transforms`` uses. ``exclude_outside`` makes ONNX renormalise the filter at the
-    border as PyTorch does. Channels stay last: a transpose would cost more than the scaling.
-    """
-    nodes = [
-        helper.make_node('Cast', ['image'], ['pixels'], name='cast', to=TensorProto.FLOAT),
-        helper.make_node(
-            'Resize', ['pixels', '', '', 'sizes'], ['resized'], name='resize', mode='linear',
-            antialias=1, exclude_outside=1, coordinate_transformation_mode='half_pixel')]
-    sizes = np.array([1, image_size, image_size, 3], np.int64)
-    graph = helper.make_graph(
-        nodes, 'image_resize', [], [], [numpy_helper.from_array(sizes, 'sizes')])
-    opsets = [helper.make_opsetid('', max(opset, _RESIZE_OPSET))]
-    model = helper.make_model_gen_version(graph, opset_imports=opsets)
-    declare(model, resize_signature(image_size))
-    return model
-
-
 def declare(model: onnx.ModelProto, signature: Signature) -> None:
     """Describe the graph's inputs and outputs by ``signature``, and nothing else in it."""
     del model.graph.input[:]
@@ -134,6 +145,11 @@ def _features(model: SAM2Base) -> tuple[TensorInfo, ...]:
         TensorInfo('image_embed', (1, model.hidden_dim, side, side), 'float32'),
         TensorInfo('high_res_features_0', (1, channels_0, 4 * side, 4 * side), 'float32'),
         TensorInfo('high_res_features_1', (1, channels_1, 2 * side, 2 * side), 'float32'))
+
+
+def _memory_shape(model: SAM2Base) -> tuple[int, int]:
+    """Places and channels of a memory."""
+    return model.sam_image_embedding_size ** 2, model.mem_dim
 
 
 def _value_info(tensor: TensorInfo) -> onnx.ValueInfoProto:

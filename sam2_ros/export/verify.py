@@ -29,9 +29,15 @@ Arrays = dict[str, NDArray[Any]]
 RESIZE_TOLERANCE = 1e-4
 #: Height and width of pictures to resize: enlarged, reduced, both at once, one row and column off.
 _RESIZE_SHAPES = ((480, 640), (720, 1280), (1080, 1920), (64, 1500), (333, 257))
-#: Objects, points, masks and whether there is a mask prompt: one click, several objects that share
-#: the image, mask feedback, a mask prompt alone.
-_DECODER_CASES = ((1, 2, 1, False), (3, 3, 1, False), (2, 2, 2, True), (1, 0, 1, True))
+#: Objects, points, masks, images, whether there is a mask prompt and whether there are memories:
+#: one click, several objects that share the image, mask feedback, a mask prompt alone, and the
+#: tracking of several objects, with one mask prompt or with none.
+_DECODER_CASES = (
+    (1, 2, 1, 1, False, False), (3, 3, 1, 1, False, False), (2, 2, 2, 1, True, False),
+    (1, 0, 1, 1, True, False), (3, 2, 1, 3, False, True), (2, 1, 2, 2, True, True))
+#: Objects, memories and pointers: the first frame after a prompt, with and without its pointer,
+#: two objects on the way, full memory. The last one is not to be taken for constants by tracing.
+_MEMORY_CASES = ((1, 1, 1), (1, 2, 0), (1, 7, 16), (3, 2, 5))
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,21 @@ class Tolerance:
 TOLERANCES = {'fp32': Tolerance(1e-4, 0.999), 'fp16': Tolerance(1e-2, 0.98)}
 
 
+#: Of a number's own size: what rounding to bfloat16, which has 8 significant bits, may change.
+BFLOAT16 = 2.0 ** -8
+
+
 @dataclass(frozen=True)
 class Case:
-    """Inputs of a graph by name, and the official answer to them, in the order of its outputs."""
+    """
+    Inputs of a graph by name, and the official answer to them, in the order of its outputs.
+
+    ``rounding``: how much of each number's own size the graph's last step may change it by.
+    """
 
     inputs: Arrays
     expected: tuple[NDArray[Any], ...]
+    rounding: float = 0.0
 
 
 def picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -99,26 +114,96 @@ def decoder_cases(model: SAM2Base, features: Sequence[NDArray[Any]]) -> list[Cas
 
 
 def _decoder_case(
-        model: SAM2Base, features: Sequence[NDArray[Any]], objects: int, points: int,
-        masks: int, has_mask: bool) -> Case:
+        model: SAM2Base, features: Sequence[NDArray[Any]], objects: int, points: int, masks: int,
+        images: int, has_mask: bool, has_memory: bool) -> Case:
     random = np.random.default_rng([objects, points, masks])
     side = mask_size(model)
     shape = (objects, points)
     labels = random.integers(0, 4, shape, dtype=np.int32)
     labels[:, -1:] = -1
     mask_input = _blobs(random, masks, side) if has_mask else np.zeros((masks, 1, side, side))
+    # Another image for each object, as memories make them, and of the same size.
+    image_embed = np.concatenate([np.roll(features[0], i, axis=2) for i in range(images)])
     inputs: Arrays = {
-        'image_embed': features[0], 'high_res_features_0': features[1],
+        'image_embed': image_embed, 'high_res_features_0': features[1],
         'high_res_features_1': features[2],
         'point_coords': random.uniform(0, model.image_size, (*shape, 2)).astype(np.float32),
         'point_labels': labels, 'mask_input': mask_input.astype(np.float32),
-        'has_mask_input': np.full(masks, has_mask, np.float32)}
-    torch_features = tuple(torch.from_numpy(feature) for feature in features)
+        'has_mask_input': np.full(masks, has_mask, np.float32),
+        'memory_conditioned': np.full(1, has_memory, np.float32)}
+    tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
     expected = reference.decode(
-        model, (torch_features[0], torch_features[1], torch_features[2]),
-        torch.from_numpy(inputs['point_coords']), torch.from_numpy(labels),
-        torch.from_numpy(inputs['mask_input']) if has_mask else None)
+        model, (tensors['image_embed'], tensors['high_res_features_0'],
+                tensors['high_res_features_1']),
+        tensors['point_coords'], tensors['point_labels'],
+        tensors['mask_input'] if has_mask else None, has_memory)
     return Case(inputs, _numpy(expected))
+
+
+def memory_encoder_cases(model: SAM2Base, image_embed: NDArray[Any]) -> list[Case]:
+    """Masks that were and were not prompted, of objects that are and are not there."""
+    return [
+        _memory_encoder_case(model, image_embed, np.array(scores, np.float32), np.array(prompted))
+        for scores, prompted in (([4], [1]), ([4], [0]), ([-3, 5, 2], [0, 1, 0]))]
+
+
+def _memory_encoder_case(
+        model: SAM2Base, image_embed: NDArray[Any], scores: NDArray[np.float32],
+        prompted: NDArray[Any]) -> Case:
+    random = np.random.default_rng([len(scores), *prompted])
+    inputs: Arrays = {
+        'image_embed': image_embed,
+        'masks': _blobs(random, len(scores), mask_size(model)).astype(np.float32),
+        'object_score_logits': scores[:, None], 'is_prompted': prompted.astype(np.float32)}
+    expected = reference.encode_memory(model, *map(torch.from_numpy, inputs.values()))
+    return Case(inputs, (expected.numpy(),), BFLOAT16)
+
+
+def memory_attention_cases(
+        model: SAM2Base, image_embed: NDArray[Any], memories: NDArray[Any]) -> list[Case]:
+    """Memories [count, P, D] in several numbers, and the image as the official model sees it."""
+    return [_memory_attention_case(model, image_embed, memories, *numbers)
+            for numbers in _MEMORY_CASES]
+
+
+def _memory_attention_case(
+        model: SAM2Base, image_embed: NDArray[Any], memories: NDArray[Any], objects: int,
+        count: int, pointers: int) -> Case:
+    random = np.random.default_rng([objects, count, pointers])
+    steps = random.integers(0, model.num_maskmem, (objects, count))
+    steps[:, 0] = 0
+    inputs: Arrays = {
+        'image_embed': image_embed,
+        'memory_features': memories[random.integers(0, len(memories), (objects, count))],
+        'memory_steps': steps,
+        'object_pointers': random.normal(
+            0, 1, (objects, pointers, model.hidden_dim)).astype(np.float32),
+        'pointer_steps': random.integers(1, 40, (objects, pointers)).astype(np.float32)}
+    expected = reference.attend(model, *map(torch.from_numpy, inputs.values()))
+    return Case(inputs, (expected.numpy(),))
+
+
+def mask_prompt_cases(model: SAM2Base) -> list[Case]:
+    """Masks of several shapes, and what the official model makes of them."""
+    side = model.image_size
+    masks = [_clear_mask(height, width, side)
+             for height, width in (*_RESIZE_SHAPES, (side, side))]
+    return [Case({'mask': mask}, _numpy(
+        reference.prompt_with_mask(model, torch.from_numpy(mask)))) for mask in masks]
+
+
+def _clear_mask(height: int, width: int, side: int) -> NDArray[np.uint8]:
+    """Return a mask that, scaled to side x side, has no pixel at one half: rounding decides them."""
+    random = np.random.default_rng([height, width])
+    y, x = np.mgrid[0:height, 0:width] / np.reshape((height, width), (2, 1, 1))
+    while True:
+        centre, radius = random.uniform(0.3, 0.7, 2), random.uniform(0.1, 0.3, 2)
+        mask = ((y - centre[0]) / radius[0]) ** 2 + ((x - centre[1]) / radius[1]) ** 2 < 1
+        scaled = torch.nn.functional.interpolate(
+            torch.from_numpy(mask)[None, None].float(), (side, side), mode='bilinear',
+            antialias=True)
+        if (scaled - 0.5).abs().min() > 2 * RESIZE_TOLERANCE:
+            return mask.astype(np.uint8)
 
 
 def _blobs(random: np.random.Generator, count: int, side: int) -> NDArray[np.float64]:
@@ -145,12 +230,18 @@ def run_graph(
     return [session.run(None, inputs) for inputs in cases]
 
 
-def relative_difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Largest difference of two arrays in parts of the largest expected value; NaN if any is."""
+def relative_difference(
+        found: NDArray[Any], expected: NDArray[Any], rounding: float = 0.0) -> float:
+    """
+    Largest difference of two arrays in parts of the largest expected value; NaN if any is.
+
+    :param rounding: what part of itself each expected number may be off without being counted.
+    """
     if found.shape != expected.shape:
         raise ExportError(f'a graph gives shape {found.shape} where {expected.shape} is expected')
     scale = float(np.abs(expected).max(initial=1e-6))
-    return float(np.abs(found.astype(np.float64) - expected).max(initial=0.0)) / scale
+    differences = np.abs(found.astype(np.float64) - expected) - rounding * np.abs(expected)
+    return float(differences.max(initial=0.0)) / scale
 
 
 def check_graph(
@@ -170,15 +261,16 @@ def check_graph(
         raise ExportError(
             f'{name}: the exported graph is not usable: {first_line(error)[:200]}') from None
     return max(
-        _check_output(f'{name}, case {number}, output "{output}"', found, expected, tolerance)
+        _check_output(
+            f'{name}, case {number}, output "{output}"', found, expected, tolerance, case.rounding)
         for number, (answer, case) in enumerate(zip(answers, cases, strict=True), 1)
         for output, found, expected in zip(outputs, answer, case.expected, strict=True))
 
 
 def _check_output(
-        where: str, found: NDArray[Any], expected: NDArray[Any],
-        tolerance: Tolerance) -> float:
-    difference = relative_difference(found, expected)
+        where: str, found: NDArray[Any], expected: NDArray[Any], tolerance: Tolerance,
+        rounding: float) -> float:
+    difference = relative_difference(found, expected, rounding)
     advice = 'Try another --opset, or --precision fp32'
     if not difference <= tolerance.difference:  # NaN is not either
         raise ExportError(

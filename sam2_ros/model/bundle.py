@@ -14,15 +14,45 @@ from typing import Any
 
 from sam2_ros.model.errors import BundleError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST_NAME = 'manifest.json'
 PRECISIONS = ('fp32', 'fp16')
 #: Graphs without which no image can be segmented.
 IMAGE_GRAPHS = ('image_resize', 'image_encoder', 'image_decoder')
 
-#: Inputs of the decoder beside the encoder's features, and the outputs that the host works with.
-_PROMPT_INPUTS = ('point_coords', 'point_labels', 'mask_input', 'has_mask_input')
-_DECODER_OUTPUTS = ('masks', 'iou_predictions', 'object_score_logits')
+#: Graphs without which nothing can be tracked; a bundle has all of them or none.
+TRACKING_GRAPHS = ('memory_attention', 'memory_encoder', 'mask_prompt')
+
+_FEATURES = ('image_embed', 'high_res_features_0', 'high_res_features_1')
+#: Names of the inputs and outputs of each graph.
+_TENSORS = {
+    'image_resize': (('image',), ('resized',)),
+    'image_encoder': (('image',), _FEATURES),
+    'image_decoder': (
+        (*_FEATURES, 'point_coords', 'point_labels', 'mask_input', 'has_mask_input',
+         'memory_conditioned'),
+        ('masks', 'iou_predictions', 'object_score_logits', 'object_pointers')),
+    'memory_attention': (
+        ('image_embed', 'memory_features', 'memory_steps', 'object_pointers', 'pointer_steps'),
+        ('conditioned_embed',)),
+    'memory_encoder': (
+        ('image_embed', 'masks', 'object_score_logits', 'is_prompted'), ('memory_features',)),
+    'mask_prompt': (('mask',), ('mask_logits', 'mask_input')),
+}
+#: Output of a graph, input of a graph that it becomes, and how many last dimensions agree.
+_FLOWS = (
+    ('image_resize', 'resized', 'image_encoder', 'image', 3),
+    *(('image_encoder', name, 'image_decoder', name, 3) for name in _FEATURES),
+    ('image_decoder', 'masks', 'image_decoder', 'mask_input', 2),
+    ('image_encoder', 'image_embed', 'memory_attention', 'image_embed', 3),
+    ('image_encoder', 'image_embed', 'memory_encoder', 'image_embed', 3),
+    ('image_decoder', 'masks', 'memory_encoder', 'masks', 2),
+    ('image_decoder', 'object_pointers', 'memory_attention', 'object_pointers', 1),
+    ('memory_encoder', 'memory_features', 'memory_attention', 'memory_features', 2),
+    ('memory_attention', 'conditioned_embed', 'image_decoder', 'image_embed', 3),
+    ('mask_prompt', 'mask_logits', 'memory_encoder', 'masks', 2),
+    ('mask_prompt', 'mask_input', 'image_decoder', 'mask_input', 2),
+)
 _DTYPES = ('float32', 'float16', 'uint8', 'int32', 'int64')
 _HASH_BLOCK = 1 << 20
 
@@ -70,12 +100,39 @@ class Constants:
 
 
 @dataclass(frozen=True)
+class Tracking:
+    """
+    What the host needs to know to track, beside the graphs; names as in ``SAM2Base``.
+
+    ``num_maskmem``: memories of a frame, of which one is for prompted frames;
+    ``max_object_pointers``: pointers of recent frames (``max_obj_ptrs_in_encoder``);
+    ``max_cond_frames_in_attn``: prompted frames that are attended to, None for all;
+    ``memory_temporal_stride``: frames between two memories; ``multimask_*``: when three masks are
+    asked for (``SAM2Base._use_multimask``), points counted as ``min_points`` to ``max_points``;
+    ``use_multimask_token_for_pointer``: the pointer is that of the chosen mask and not of the
+    first; ``fill_hole_area``: holes of up to so many pixels of a low-resolution mask are filled.
+    """
+
+    num_maskmem: int
+    max_object_pointers: int
+    max_cond_frames_in_attn: int | None
+    memory_temporal_stride: int
+    multimask_output_in_sam: bool
+    multimask_output_for_tracking: bool
+    multimask_min_points: int
+    multimask_max_points: int
+    use_multimask_token_for_pointer: bool
+    fill_hole_area: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """
     Everything known of a bundle.
 
     ``mean`` and ``std`` (RGB, of pixels in 0..1) are already inside the image encoder and stand
-    here for the reader. ``trained`` is false for random weights.
+    here for the reader. ``trained`` is false for random weights. ``tracking`` is None for a bundle
+    that can only segment images.
     """
 
     format_version: int
@@ -88,6 +145,7 @@ class Manifest:
     opset: int
     graphs: dict[str, GraphInfo]
     constants: Constants
+    tracking: Tracking | None
     provenance: dict[str, Any]
 
     def to_json(self) -> str:
@@ -127,15 +185,17 @@ class Bundle:
         """
         folder = _find_folder(path)
         manifest = _read_manifest(folder / MANIFEST_NAME)
-        for name in IMAGE_GRAPHS:
-            if name not in manifest.graphs:
-                raise BundleError(f'{folder / MANIFEST_NAME}: graph "{name}" is missing')
-        _check_names(manifest, folder / MANIFEST_NAME)
+        _check_graphs(manifest, folder / MANIFEST_NAME)
         _check_sizes(manifest, folder / MANIFEST_NAME)
-        _check_features(manifest, folder / MANIFEST_NAME)
+        _check_flows(manifest, folder / MANIFEST_NAME)
         for graph in manifest.graphs.values():
             _check_file(folder / graph.file, graph.sha256)
         return Bundle(folder, manifest)
+
+    @property
+    def can_track(self) -> bool:
+        """Say whether the bundle has what tracking needs."""
+        return self.manifest.tracking is not None
 
     def graph_path(self, name: str) -> Path:
         """Return the ONNX file of graph ``name``; :raises BundleError: the bundle has none such."""
@@ -181,40 +241,44 @@ def _read_manifest(file: Path) -> Manifest:
     return Manifest.from_json(text, file)
 
 
-def _check_names(manifest: Manifest, where: Path) -> None:
-    """Check that the graphs have the inputs and outputs that the host gives and takes by name."""
-    graphs = manifest.graphs
-    for graph, kind, tensors, names in (
-        ('image_resize', 'input', graphs['image_resize'].inputs, ('image',)),
-        ('image_resize', 'output', graphs['image_resize'].outputs, ('resized',)),
-        ('image_encoder', 'input', graphs['image_encoder'].inputs, ('image',)),
-        ('image_decoder', 'input', graphs['image_decoder'].inputs, _PROMPT_INPUTS),
-        ('image_decoder', 'output', graphs['image_decoder'].outputs, _DECODER_OUTPUTS),
-    ):
-        stated = {tensor.name for tensor in tensors}
-        for name in names:
-            if name not in stated:
-                raise BundleError(f'{where}: graphs.{graph} has no {kind} "{name}"')
+def _check_graphs(manifest: Manifest, where: Path) -> None:
+    """Check that there are the graphs that the host runs, with the inputs and outputs it knows."""
+    wanted = IMAGE_GRAPHS if manifest.tracking is None else IMAGE_GRAPHS + TRACKING_GRAPHS
+    for name in wanted:
+        if name not in manifest.graphs:
+            raise BundleError(f'{where}: graph "{name}" is missing')
+    for name, graph in manifest.graphs.items():
+        if name not in wanted:
+            raise BundleError(f'{where}: graph "{name}" is unknown' + (
+                ', since tracking is null' if name in TRACKING_GRAPHS else ''))
+        for kind, tensors, names in zip(
+                ('input', 'output'), (graph.inputs, graph.outputs), _TENSORS[name], strict=True):
+            stated = [tensor.name for tensor in tensors]
+            for tensor in names:
+                if tensor not in stated:
+                    raise BundleError(f'{where}: graphs.{name} has no {kind} "{tensor}"')
+            for tensor in stated:
+                if tensor not in names:
+                    raise BundleError(f'{where}: graphs.{name} has an unknown {kind} "{tensor}"')
 
 
-def _check_features(manifest: Manifest, where: Path) -> None:
-    """Check that what the encoder gives is what the decoder takes beside the prompts."""
-    given = {tensor.name: tensor for tensor in manifest.graphs['image_encoder'].outputs}
-    taken = {tensor.name: tensor for tensor in manifest.graphs['image_decoder'].inputs
-             if tensor.name not in _PROMPT_INPUTS}
-    for name, tensor in given.items():
-        if name not in taken:
-            raise BundleError(f'{where}: graphs.image_decoder has no input "{name}", which '
-                              'graphs.image_encoder gives')
-        if tensor != taken[name]:
+def _check_flows(manifest: Manifest, where: Path) -> None:
+    """Check that what one graph gives is what another takes."""
+    for giver, given, taker, taken, dimensions in _FLOWS:
+        if giver not in manifest.graphs or taker not in manifest.graphs:
+            continue
+        output = _tensor(manifest.graphs[giver].outputs, given)
+        wanted = _tensor(manifest.graphs[taker].inputs, taken)
+        if (output.dtype, output.shape[-dimensions:]) != (
+                wanted.dtype, wanted.shape[-dimensions:]):
             raise BundleError(
-                f'{where}: graphs.image_encoder gives "{name}" as {tensor.dtype} '
-                f'{list(tensor.shape)}, but graphs.image_decoder takes {taken[name].dtype} '
-                f'{list(taken[name].shape)}')
-    for name in taken:
-        if name not in given:
-            raise BundleError(f'{where}: graphs.image_encoder has no output "{name}", which '
-                              'graphs.image_decoder takes')
+                f'{where}: graphs.{giver} gives "{given}" as {output.dtype} '
+                f'{list(output.shape)}, but graphs.{taker} takes "{taken}" as {wanted.dtype} '
+                f'{list(wanted.shape)}')
+
+
+def _tensor(tensors: tuple[TensorInfo, ...], name: str) -> TensorInfo:
+    return next(tensor for tensor in tensors if tensor.name == name)
 
 
 def _check_sizes(manifest: Manifest, where: Path) -> None:
@@ -224,14 +288,12 @@ def _check_sizes(manifest: Manifest, where: Path) -> None:
     graphs = manifest.graphs
     for graph, kind, tensors, name, shape in (
         ('image_resize', 'output', graphs['image_resize'].outputs, 'resized', picture),
-        ('image_encoder', 'input', graphs['image_encoder'].inputs, 'image', picture),
         ('image_decoder', 'input', graphs['image_decoder'].inputs, 'mask_input', mask),
-        ('image_decoder', 'output', graphs['image_decoder'].outputs, 'masks', mask),
     ):
-        stated = {tensor.name: tensor.shape for tensor in tensors}
-        if stated[name][-len(shape):] != shape:
+        stated = _tensor(tensors, name).shape
+        if stated[-len(shape):] != shape:
             raise BundleError(
-                f'{where}: graphs.{graph} has {kind} "{name}" of shape {list(stated[name])}, '
+                f'{where}: graphs.{graph} has {kind} "{name}" of shape {list(stated)}, '
                 f'which does not fit image_size {manifest.image_size} and mask_size '
                 f'{manifest.constants.mask_size}')
 
@@ -269,6 +331,7 @@ def _manifest_from(document: Any, where: Path) -> Manifest:
         opset=reader.positive('opset'),
         graphs={name: _graph_from(name, graph, where) for name, graph in graphs.items()},
         constants=_constants_from(reader.take('constants', dict), where),
+        tracking=_tracking_from(reader.take('tracking', object), where),
         provenance=reader.take('provenance', dict),
     )
     reader.finish()
@@ -286,6 +349,26 @@ def _constants_from(document: Any, where: Path) -> Constants:
     )
     reader.finish()
     return constants
+
+
+def _tracking_from(document: Any, where: Path) -> Tracking | None:
+    if document is None:
+        return None
+    reader = _Reader(document, where, 'tracking')
+    tracking = Tracking(
+        num_maskmem=reader.positive('num_maskmem'),
+        max_object_pointers=reader.positive('max_object_pointers'),
+        max_cond_frames_in_attn=reader.positive_or_null('max_cond_frames_in_attn'),
+        memory_temporal_stride=reader.positive('memory_temporal_stride'),
+        multimask_output_in_sam=reader.take('multimask_output_in_sam', bool),
+        multimask_output_for_tracking=reader.take('multimask_output_for_tracking', bool),
+        multimask_min_points=reader.not_negative('multimask_min_points'),
+        multimask_max_points=reader.not_negative('multimask_max_points'),
+        use_multimask_token_for_pointer=reader.take('use_multimask_token_for_pointer', bool),
+        fill_hole_area=reader.not_negative('fill_hole_area'),
+    )
+    reader.finish()
+    return tracking
 
 
 def _graph_from(name: str, document: Any, where: Path) -> GraphInfo:
@@ -349,6 +432,18 @@ class _Reader:
         value: int = self.take(name, int)
         if value <= 0:
             raise self._wrong(name, value, 'a positive number')
+        return value
+
+    def positive_or_null(self, name: str) -> int | None:
+        if name in self._rest and self._rest[name] is None:
+            del self._rest[name]
+            return None
+        return self.positive(name)
+
+    def not_negative(self, name: str) -> int:
+        value: int = self.take(name, int)
+        if value < 0:
+            raise self._wrong(name, value, 'zero or more')
         return value
 
     def one_of(self, name: str, choices: tuple[str, ...]) -> str:

@@ -190,6 +190,7 @@ class ImageSegmenter:
             'point_labels': np.stack([labels for _, labels in encoded]),
             'mask_input': np.stack(masks) if masks else np.zeros((1, 1, size, size), np.float32),
             'has_mask_input': np.full(len(masks) or 1, bool(masks), np.float32),
+            'memory_conditioned': np.zeros(1, np.float32),
         })
         return cast('tuple[FloatArray, FloatArray, FloatArray]', tuple(
             to_host(outputs[name]) for name in ('masks', 'iou_predictions', 'object_score_logits')))
