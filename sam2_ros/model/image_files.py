@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -49,6 +52,32 @@ def write_png(file: Path, image: npt.NDArray[np.uint8]) -> None:
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     try:
         file.write_bytes(cv2.imencode('.png', pixels)[1].tobytes())
+    except OSError as error:
+        raise ImageError(f'{file}: cannot be written ({error.strerror})') from None
+
+
+def write_palette_png(
+    file: Path, labels: npt.NDArray[np.uint8], palette: Sequence[tuple[int, int, int]],
+) -> None:
+    """
+    Write labels [height, width] uint8 as a PNG whose pixels are numbers in a palette (RGB).
+
+    This is how DAVIS stores the objects of a frame. OpenCV cannot write it.
+
+    :raises ImageError: the file cannot be written.
+    """
+    height, width = labels.shape
+    rows = np.pad(labels, ((0, 0), (1, 0)))  # each begins with its filter: none
+    chunks = (
+        (b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 3, 0, 0, 0)),
+        (b'PLTE', np.array(palette, np.uint8).tobytes()),
+        (b'IDAT', zlib.compress(rows.tobytes())),
+        (b'IEND', b''))
+    content = b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+        for kind, data in chunks)
+    try:
+        file.write_bytes(content)
     except OSError as error:
         raise ImageError(f'{file}: cannot be written ({error.strerror})') from None
 

@@ -30,12 +30,14 @@ def draw_overlay(
     masks: Iterable[tuple[int, Mask]],
     prompts: Sequence[Prompt] = (),
     opacity: float = 0.5,
+    absent: Sequence[tuple[int, str]] = (),
 ) -> npt.NDArray[np.uint8]:
     """
     Return a copy of ``image`` [H, W, 3] uint8 RGB with objects tinted and outlined.
 
     ``masks``: (object id, mask) pairs of this image; ``prompts``: drawn as green (on the object)
-    and red points and white boxes; ``opacity`` of the tint from 0 to 1.
+    and red points and white boxes; ``opacity`` of the tint from 0 to 1; ``absent``: (object id,
+    state) of objects without a mask, written in their colours in the upper left corner.
     """
     picture = image.copy()
     thickness = max(1, round(min(image.shape[:2]) / 300))
@@ -43,6 +45,8 @@ def draw_overlay(
         _tint(picture, mask, object_colour(object_id), opacity, thickness)
     for prompt in prompts:
         _draw_prompt(picture, prompt, thickness)
+    for line, (object_id, state) in enumerate(absent):
+        _write(picture, line, f'{object_id} {state}', object_colour(object_id))
     return picture
 
 
@@ -71,3 +75,18 @@ def _draw_prompt(picture: npt.NDArray[np.uint8], prompt: Prompt, thickness: int)
         centre = np.clip(point, -margin, limits).astype(int).tolist()
         cv2.circle(picture, centre, 4 * thickness, _GREEN if label == POSITIVE else _RED, -1)
         cv2.circle(picture, centre, 4 * thickness, _WHITE, thickness)
+
+
+def _write(
+    picture: npt.NDArray[np.uint8], line: int, text: str, colour: tuple[int, int, int],
+) -> None:
+    """Write a line of text, counted from the top, on black, which suits every picture."""
+    scale = max(0.4, min(picture.shape[:2]) / 800)
+    thickness = max(1, round(2 * scale))
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    margin, step = height // 2, 2 * height + below
+    top = margin + line * step
+    cv2.rectangle(
+        picture, (margin, top), (2 * margin + width + margin, top + step - 1), (0, 0, 0), -1)
+    cv2.putText(picture, text, (2 * margin, top + margin + height), cv2.FONT_HERSHEY_SIMPLEX, scale,
+                colour, thickness, cv2.LINE_AA)

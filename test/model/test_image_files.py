@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from sam2_ros.model.errors import ImageError
-from sam2_ros.model.image_files import read_mask, read_photo, write_png
+from sam2_ros.model.image_files import read_mask, read_photo, write_palette_png, write_png
 
 
 @pytest.fixture
@@ -130,3 +130,25 @@ def test_a_mask_is_what_is_not_black(tmp_path: Path) -> None:
     assert np.argwhere(read_mask(file, (3, 4))).tolist() == [[1, 2]]
     with pytest.raises(ImageError, match='the mask is 4x3, but the photo is 5x6'):
         read_mask(file, (6, 5))
+
+
+@pytest.mark.parametrize('size', [(48, 64), (1, 1), (7, 301)])
+def test_labels_are_numbers_in_a_palette_as_davis_has_them(
+    tmp_path: Path, size: tuple[int, int],
+) -> None:
+    labels = np.random.default_rng(0).integers(0, 4, size, np.uint8)
+    palette = [(0, 0, 0), (200, 10, 20), (30, 180, 40), (50, 60, 220)]
+    write_palette_png(tmp_path / '00000.png', labels, palette)
+    picture = Image.open(tmp_path / '00000.png')
+    assert picture.mode == 'P'
+    np.testing.assert_array_equal(np.asarray(picture), labels)
+    np.testing.assert_array_equal(
+        np.asarray(picture.convert('RGB')), np.array(palette, np.uint8)[labels])
+    # a program that knows no palettes sees colours, and where the objects are
+    np.testing.assert_array_equal(read_mask(tmp_path / '00000.png', size), labels > 0)
+
+
+def test_labels_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r'labels.png: cannot be written \(No such file'):
+        write_palette_png(
+            tmp_path / 'nowhere' / 'labels.png', np.zeros((4, 4), np.uint8), [(0, 0, 0)])

@@ -128,6 +128,22 @@ def test_objects_of_any_place_and_size(
     assert changed(picture, image)[y0:y1, x0:x1].all()
 
 
+def test_objects_without_a_mask_are_named_in_the_corner(photo: Image) -> None:
+    picture = draw_overlay(photo, [], absent=[(3, 'occluded'), (12, 'lost')])
+    touched = changed(picture, photo)
+    rows, columns = np.nonzero(touched)
+    assert rows.max() < 60
+    assert columns.max() < 150
+    for object_id in (3, 12):
+        assert (picture[:60, :150] == object_colour(object_id)).all(axis=2).any()
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40))
+def test_a_picture_too_small_for_words(height: int, width: int) -> None:
+    image = np.zeros((height, width, 3), np.uint8)
+    assert draw_overlay(image, [], absent=[(1, 'occluded')] * 3).shape == image.shape
+
+
 def test_views_of_an_image(photo: Image) -> None:
     mask = rectangle((400, 600), 100, 50, 300, 250)
     reversed_view = photo[:, :, ::-1]
