@@ -23,6 +23,10 @@ class ImageError(Sam2RosError):
     """An image cannot be used as it is."""
 
 
+class OptionError(Sam2RosError):
+    """An option is out of range, or more than the model can do."""
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text; the name of its class where it has no text."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+#: x0, y0, x1, y1 in whole pixels, half open.
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Mask:
     ``object_score``: logit that the object is there at all.
     """
 
-    box: tuple[int, int, int, int]
+    box: Box
     crop: npt.NDArray[np.uint8]
     image_size: tuple[int, int]
     iou_prediction: float
@@ -34,6 +39,11 @@ class Mask:
         """Number of pixels on the object."""
         return int(cv2.countNonZero(self.crop)) if self.crop.size else 0
 
+    @property
+    def presence(self) -> float:
+        """``object_score`` as a probability, 0 to 1."""
+        return float(1.0 / (1.0 + np.exp(-np.float64(self.object_score))))
+
     def to_image(self) -> npt.NDArray[np.uint8]:
         """Return the mask at the image's size: [height, width] uint8, 0 or 255."""
         image = np.zeros(self.image_size, np.uint8)
@@ -43,8 +53,8 @@ class Mask:
 
 
 def upscale(
-    logits: npt.NDArray[np.float32], image_size: tuple[int, int], threshold: float,
-) -> tuple[tuple[int, int, int, int], npt.NDArray[np.uint8]]:
+    logits: FloatArray, image_size: tuple[int, int], threshold: float,
+) -> tuple[Box, npt.NDArray[np.uint8]]:
     """
     Scale logits [M, M] to ``(height, width)`` and cut the object out of them.
 
@@ -52,20 +62,63 @@ def upscale(
     ``SAM2Transforms.postprocess_masks`` (bilinear, half-pixel centres, no antialiasing), but only
     the part around the object is computed.
     """
+    corner, scaled = _scale(logits, image_size, threshold)
+    return _cut_out(scaled > threshold, corner)
+
+
+def upscale_apart(
+    logits: Sequence[FloatArray], image_size: tuple[int, int], threshold: float,
+) -> list[tuple[Box, npt.NDArray[np.uint8]]]:
+    """
+    Do as :func:`upscale` for several objects of an image, none of which shall overlap.
+
+    A pixel belongs to the object with the highest logit there, of equal ones to the first
+    (``SAM2Base._apply_non_overlapping_constraints`` at the image's size).
+    """
+    scaled = [_scale(each, image_size, threshold) for each in logits]
+    highest = np.full(image_size, threshold, np.float32)
+    owner = np.full(image_size, -1, np.int32)
+    for index, (corner, part) in enumerate(scaled):
+        region = _region(corner, part)
+        won = part > highest[region]
+        highest[region][won] = part[won]
+        owner[region][won] = index
+    return [_cut_out(owner[_region(corner, part)] == index, corner)
+            for index, (corner, part) in enumerate(scaled)]
+
+
+def _scale(
+    logits: FloatArray, image_size: tuple[int, int], threshold: float,
+) -> tuple[tuple[int, int], FloatArray]:
+    """Scale the part around the object; returns its corner (x, y) in the image, and its logits."""
     positive = (logits > threshold).astype(np.uint8)
     columns, rows, width, height = cv2.boundingRect(positive)
     if width == 0:
-        return (0, 0, 0, 0), np.empty((0, 0), np.uint8)
+        return (0, 0), np.empty((0, 0), np.float32)
     top, bottom, y, out_height = _aligned(rows, rows + height, len(logits), image_size[0])
     left, right, x, out_width = _aligned(columns, columns + width, len(logits), image_size[1])
     scaled = cv2.resize(logits[top:bottom, left:right], (out_width, out_height),
                         interpolation=cv2.INTER_LINEAR)
-    crop = (scaled > threshold).view(np.uint8)
-    x0, y0, width, height = cv2.boundingRect(crop)
-    if width == 0:  # smaller than a pixel of the image
+    return (x, y), np.asarray(scaled, np.float32)
+
+
+def _cut_out(
+    pixels: npt.NDArray[np.bool_], corner: tuple[int, int],
+) -> tuple[Box, npt.NDArray[np.uint8]]:
+    """Return ``Mask.box`` and ``Mask.crop`` of the pixels at ``corner`` of an image."""
+    crop = pixels.view(np.uint8)
+    x0, y0, width, height = cv2.boundingRect(crop) if crop.size else (0, 0, 0, 0)
+    if width == 0:  # nothing, or smaller than a pixel of the image
         return (0, 0, 0, 0), np.empty((0, 0), np.uint8)
+    x, y = corner
     crop = crop[y0:y0 + height, x0:x0 + width] * np.uint8(255)
     return (x + x0, y + y0, x + x0 + width, y + y0 + height), crop
+
+
+def _region(corner: tuple[int, int], part: FloatArray) -> tuple[slice, slice]:
+    """Return the rows and columns of the image that ``part`` covers."""
+    x, y = corner
+    return slice(y, y + part.shape[0]), slice(x, x + part.shape[1])
 
 
 def _aligned(first: int, last: int, size: int, image_size: int) -> tuple[int, int, int, int]:

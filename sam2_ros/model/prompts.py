@@ -70,9 +70,19 @@ class Prompt:
         """
         Return the coordinates [T, 2] and labels [T] that the decoder takes.
 
-        Coordinates are pixels of the model's square picture (``SAM2Transforms.transform_coords``).
-        The box's corners come before the points, and a padding point comes last, as in
+        As :meth:`scale` gives them, and a padding point last, as in
         ``SAM2ImagePredictor._predict``; T is 0 for a mask alone.
+        """
+        coords, labels = self.scale(image_size, model_size)
+        return pad(coords, labels) if len(coords) else (coords, labels)
+
+    def scale(
+        self, image_size: tuple[int, int], model_size: int,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+        """
+        Return coordinates [T, 2] in pixels of the model's square picture, and labels [T].
+
+        The box's corners come before the points (``SAM2Transforms.transform_coords``).
         """
         height, width = image_size
         corners = np.empty((0, 2)) if self.box is None else self.box.reshape(2, 2)
@@ -81,17 +91,21 @@ class Prompt:
             np.array([BOX_FIRST_CORNER, BOX_SECOND_CORNER][:len(corners)], np.int32), self.labels])
         # In single precision, in the official order of operations, so that no digit differs.
         scaled = coords.astype(np.float32) / np.array([width, height], np.float32)
-        scaled = scaled * np.float32(model_size)
-        if len(coords):
-            scaled = np.concatenate([scaled, np.zeros((1, 2), np.float32)])
-            labels = np.append(labels, PADDING)
-        return scaled.astype(np.float32), labels.astype(np.int32)
+        return scaled * np.float32(model_size), labels.astype(np.int32)
 
     def __repr__(self) -> str:
         mask = None if self.mask is None else f'<{self.mask.shape}>'
         box = None if self.box is None else self.box.tolist()
         return (f'Prompt(points={self.points.tolist()}, labels={self.labels.tolist()}, '
                 f'box={box}, mask={mask})')
+
+
+def pad(
+    coords: npt.NDArray[np.float32], labels: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """Append a padding point to coordinates [T, 2] and labels [T]."""
+    return (np.concatenate([coords, np.zeros((1, 2), np.float32)]),
+            np.append(labels, np.int32(PADDING)))
 
 
 def _array(values: Any, what: str) -> npt.NDArray[np.float64]:

@@ -1,0 +1,585 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Track objects through a stream of images with SAM 2's memory."""
+
+from __future__ import annotations
+
+import enum
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+from onnxruntime import OrtValue
+
+from sam2_ros.model.bundle import Bundle, Tracking
+from sam2_ros.model.errors import BundleError, ImageError, PromptError
+from sam2_ros.model.holes import fill_holes
+from sam2_ros.model.mask_choice import choose
+from sam2_ros.model.masks import Mask, upscale, upscale_apart
+from sam2_ros.model.memory_bank import Memory, MemoryBank
+from sam2_ros.model.network import (
+    Decoded,
+    Embedding,
+    FloatArray,
+    Network,
+    bounded,
+    check_image,
+    groups,
+)
+from sam2_ros.model.prompts import Prompt, pad
+from sam2_ros.model.providers import ProviderOptions
+from sam2_ros.model.segmenter import ImageSegmenter
+from sam2_ros.model.tracking_options import TrackingOptions
+
+#: Logits of an object that is not there (``sam2.modeling.sam2_base.NO_OBJ_SCORE``).
+_NO_OBJECT = np.float32(-1024)
+#: Score of an object of which the mask is given (``SAM2Base._use_mask_as_output``), and the logit
+#: of a pixel beside it.
+_CERTAIN_SCORE, _CERTAINLY_NOT = 10.0, -10.0
+_NO_POINTS = (np.empty((0, 2), np.float32), np.empty(0, np.int32))
+_DEFAULT_OPTIONS = ProviderOptions()
+_DEFAULT_TRACKING = TrackingOptions()
+
+_Clicks = tuple[FloatArray, npt.NDArray[np.int32]]
+
+
+class ObjectState(enum.Enum):
+    """Whether an object is seen: its score is positive, not positive, or has long not been."""
+
+    VISIBLE = 0
+    OCCLUDED = 1
+    LOST = 2
+
+
+@dataclass(frozen=True)
+class TrackedObject:
+    """
+    An object on a frame.
+
+    ``frame``: the frame's index, from 0; ``mask``: at the size of that frame's image, empty where
+    the object is not visible, with predicted IoU and object score; ``logits`` [M, M] float32
+    within +-32: the mask before it was scaled, as ``Prompt.mask`` takes it.
+    """
+
+    object_id: int
+    frame: int
+    state: ObjectState
+    mask: Mask
+    logits: FloatArray
+
+
+class VideoTracker:
+    """
+    SAM 2's video mode on ONNX Runtime: prompt an object once, then ask for it on every image.
+
+    The answers are those of the official ``SAM2VideoPredictor`` on the same frames and prompts,
+    with its post-processing (``build_sam2_video_predictor``). Since a stream does not end,
+    three things are causal here that may look ahead there:
+
+    - a frame attends to earlier frames alone, also where later ones were prompted already;
+    - an image is tracked when it comes, so a prompt on it corrects an object that is tracked
+      already, and begins one that is not (officially, what has not been propagated yet);
+    - a prompt on an earlier frame is carried forward at once through the frames that are still
+      kept, and replaces what the object had there. Officially that is another propagation, from
+      the frame after.
+
+    An object's memories are kept on the host, 1 MB (at 1024 x 1024) for each of the frames that
+    are attended to, however long the stream runs; they are copied to the provider's device for
+    every frame.
+
+    Not to be used by several threads at once. A call that raises leaves everything as it was.
+
+    :param provider: as of ``ImageSegmenter``.
+    :raises ProviderError: the provider cannot be had.
+    :raises BundleError: the bundle cannot track, or a graph is not what the manifest says.
+    :raises OptionError: ``tracking`` asks for more than the model can do.
+    """
+
+    def __init__(
+        self, bundle: Bundle, provider: str = 'auto', options: ProviderOptions = _DEFAULT_OPTIONS,
+        tracking: TrackingOptions = _DEFAULT_TRACKING,
+    ) -> None:
+        if bundle.manifest.tracking is None:
+            raise BundleError(f'{bundle.path}: the bundle can only segment images; export it '
+                              'again without --image-only')
+        self._model: Tracking = bundle.manifest.tracking
+        self.tracking = tracking
+        self._network = Network(bundle, provider, options, tracking=True)
+        #: Segments single images with the same graphs.
+        self.segmenter = ImageSegmenter.on(self._network)
+        self._frames: dict[int, _Frame] = {}
+        self._objects: dict[int, _Object] = {}
+
+    @property
+    def tracking(self) -> TrackingOptions:
+        """The options; new ones take effect with the next frame."""
+        return self._options
+
+    @tracking.setter
+    def tracking(self, options: TrackingOptions) -> None:
+        self._limits = options.limits(self._model)
+        self._options = options
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that is really used."""
+        return self._network.provider
+
+    @property
+    def last_timings(self) -> dict[str, float]:
+        """
+        Seconds that each stage took when last run, for all objects of a frame together.
+
+        resize, encode, memory_attention, decode, fill_holes, memory_encode, upscale.
+        """
+        return dict(self._network.stopwatch.seconds)
+
+    @property
+    def object_ids(self) -> list[int]:
+        """Ids of the objects that are tracked, in the order in which they were first added."""
+        return list(self._objects)
+
+    @property
+    def frame(self) -> int | None:
+        """Index of the newest frame, None before the first."""
+        return max(self._frames, default=None)
+
+    @property
+    def kept_frames(self) -> list[int]:
+        """Indices of the frames that can be prompted, the newest last."""
+        return list(self._frames)
+
+    def warm_up(self) -> None:
+        """Run everything once, so that the first real image does not pay for set-up work."""
+        frames, objects = self._frames, self._objects
+        self._frames, self._objects = {}, {}
+        try:
+            size = self._network.bundle.manifest.image_size
+            image = np.random.default_rng(0).integers(0, 255, (size, size, 3), np.uint8)
+            self.step(image)
+            self.add(0, Prompt(points=[(size / 2, size / 2)]))
+            self.step(image)
+        finally:
+            self._frames, self._objects = frames, objects
+            self._network.stopwatch.seconds.clear()
+
+    def reset(self) -> None:
+        """Forget all objects and all frames; the next image is frame 0, of any stamp."""
+        self._frames.clear()
+        self._objects.clear()
+
+    def remove(self, object_id: int) -> None:
+        """Forget an object; :raises PromptError: it is not tracked."""
+        self._known(object_id)
+        del self._objects[object_id]
+
+    def step(
+        self, image: npt.NDArray[np.uint8], stamp: float | None = None,
+    ) -> list[TrackedObject]:
+        """
+        Take the next image [H, W, 3] uint8 RGB, of any size, and find all objects on it.
+
+        :param stamp: its time in seconds, of any clock; None: now, as ``time.monotonic()`` has it.
+        :returns: an answer for each object, in the order of ``object_ids``.
+        :raises ImageError: the array is not such an image, or its stamp lies before that of the
+            newest frame.
+        """
+        stamp = self._checked_stamp(stamp)
+        frame = _Frame(stamp, self._network.encode(image))
+        index = self._next
+        if self._objects:
+            self._track(list(self._objects.values()), index, frame)
+        self._frames[index] = frame
+        self._forget_old()
+        return self._tell([(object_id, index) for object_id in self._objects],
+                          self._options.non_overlapping)
+
+    def add(
+        self, object_id: int, prompt: Prompt, *, frame: int | None = None,
+        image: npt.NDArray[np.uint8] | None = None, stamp: float | None = None,
+        multimask: bool | None = None,
+    ) -> list[TrackedObject]:
+        """
+        Begin an object, anew if it is tracked already, with a prompt in pixels of the image.
+
+        :param frame: the kept frame that is meant, None: the newest.
+        :param image: a picture of its own that is meant instead. Without a ``stamp``, or not older
+            than the newest frame, it becomes the newest, as if :meth:`step` had been called. An
+            older one stands, for this object, in the place of the newest kept frame that is not
+            younger than it, or before all of them.
+        :param multimask: take the best of three masks (True), or the single mask (False); None: as
+            ``SAM2Base._use_multimask`` decides, the best of three for up to one point.
+        :returns: the object's answer on that frame and on each later kept frame, newest last.
+            Other objects stay as they are.
+        :raises PromptError: the prompt does not fit the image, or the frame is not kept.
+        :raises ImageError: ``image`` cannot be used.
+        """
+        self.segmenter.check(prompt, self._size_of(frame, image, stamp))
+        index, pictures = self._place(frame, image, stamp)
+        tracked = _Object(pictures=pictures)
+        self._prompt(tracked, index, prompt, multimask)
+        return self._carry_forward(object_id, tracked, index)
+
+    def add_mask(
+        self, object_id: int, mask: npt.NDArray[np.uint8] | npt.NDArray[np.bool_], *,
+        frame: int | None = None, image: npt.NDArray[np.uint8] | None = None,
+        stamp: float | None = None,
+    ) -> list[TrackedObject]:
+        """
+        Begin an object, anew if it is tracked already, with its mask on an image.
+
+        The mask itself is the answer there (``SAM2VideoPredictor.add_new_mask``).
+
+        :param mask: [height, width] of that image, nonzero = object.
+        Other parameters, returns and errors as of :meth:`add`.
+        """
+        logits, prompt = self._prepare_mask(mask, self._size_of(frame, image, stamp))
+        index, pictures = self._place(frame, image, stamp)
+        tracked = _Object(pictures=pictures)
+        picture = self._picture(tracked, index)
+        coords, labels = _padding(1)
+        with self._network.stopwatch.measure('decode'):
+            # The image's features as they are: the no-memory embedding is not added here either.
+            [decoded] = self._network.decode(picture.embedding, coords, labels, prompt[None],
+                                             picture.embedding.features['image_embed'])
+        answer = _Answer(logits, 1.0, _CERTAIN_SCORE, decoded.pointers[0])
+        self._conclude([tracked], index, picture, [answer], prompted=True, conditioning=True)
+        return self._carry_forward(object_id, tracked, index)
+
+    def refine(
+        self, object_id: int, prompt: Prompt, *, frame: int | None = None,
+        multimask: bool | None = None,
+    ) -> list[TrackedObject]:
+        """
+        Say more about an object: on the newest frame or on a kept one.
+
+        All points given on that frame until now count again, together with the mask that was
+        answered (``add_new_points_or_box`` with ``clear_old_points=False``). A correction of a
+        frame on which the object was tracked is remembered as other tracked frames are, unless
+        ``TrackingOptions.remember_corrections``.
+
+        Parameters and returns as of :meth:`add`.
+
+        :raises PromptError: the object is not tracked, the prompt does not fit the image, the
+            frame is not kept, or a box is given after other prompts on this frame.
+        """
+        index = self._kept(frame)
+        tracked = self._known(object_id).copy()
+        self.segmenter.check(prompt, self._picture(tracked, index).embedding.image_size)
+        if prompt.box is not None and index in tracked.clicks:
+            raise PromptError(f'object {object_id} has been prompted on frame {index}, where a box '
+                              'can only come first; begin it anew to give a box')
+        self._prompt(tracked, index, prompt, multimask)
+        return self._carry_forward(object_id, tracked, index)
+
+    # ---- frames ----
+
+    @property
+    def _next(self) -> int:
+        return max(self._frames, default=-1) + 1
+
+    def _checked_stamp(self, stamp: float | None) -> float:
+        stamp = time.monotonic() if stamp is None else stamp
+        if not math.isfinite(stamp):
+            raise ImageError(f'the stamp of the image is {stamp}, not a time in seconds')
+        if self._frames and stamp < (newest := self._frames[self._next - 1].stamp):
+            raise ImageError(
+                f'the stamp of the image, {stamp:.3f} s, lies before that of the newest frame, '
+                f'{newest:.3f} s; reset the tracker where time begins anew')
+        return stamp
+
+    def _kept(self, frame: int | None) -> int:
+        """Return the index of the frame that is meant."""
+        if not self._frames:
+            raise PromptError('there is no frame yet; give an image first')
+        index = self._next - 1 if frame is None else frame
+        if index not in self._frames:
+            first, last = min(self._frames), max(self._frames)
+            raise PromptError(f'frame {index} is not kept; frames {first} to {last} are')
+        return index
+
+    def _size_of(
+        self, frame: int | None, image: npt.NDArray[np.uint8] | None, stamp: float | None,
+    ) -> tuple[int, int]:
+        """Return the (height, width) of the picture that is meant, before anything is done."""
+        if image is None:
+            if stamp is not None:
+                raise PromptError('a stamp belongs to an image; name a kept frame by its index')
+            return self._frames[self._kept(frame)].embedding.image_size
+        if frame is not None:
+            raise PromptError('give either a kept frame or an image of its own, not both')
+        check_image(image)
+        return image.shape[0], image.shape[1]
+
+    def _place(
+        self, frame: int | None, image: npt.NDArray[np.uint8] | None, stamp: float | None,
+    ) -> tuple[int, dict[int, _Frame]]:
+        """Return the index of the picture that is meant, and the picture if no frame has it."""
+        if image is None:
+            return self._kept(frame), {}
+        if stamp is None or not self._frames or not stamp < self._frames[self._next - 1].stamp:
+            self.step(image, stamp)
+            return self._next - 1, {}
+        earlier = [index for index, kept in self._frames.items() if kept.stamp <= stamp]
+        index = max(earlier, default=min(self._frames) - 1)
+        return index, {index: _Frame(stamp, self._network.encode(image))}
+
+    def _picture(self, tracked: _Object, index: int) -> _Frame:
+        return tracked.pictures.get(index) or self._frames[index]
+
+    def _forget_old(self) -> None:
+        """Forget the frames, and of each object the memories, that will not be needed again."""
+        for index in list(self._frames)[:-self._options.kept_frames]:
+            del self._frames[index]
+        for tracked in self._objects.values():
+            self._forget_old_of(tracked)
+
+    def _forget_old_of(self, tracked: _Object) -> None:
+        oldest = min(self._frames)
+        tracked.bank.forget_before(oldest, self._limits)
+        # The answer before tells since when the object has not been seen.
+        tracked.answers = {index: answer for index, answer in tracked.answers.items()
+                           if index >= oldest - 1}
+        tracked.clicks = {index: clicks for index, clicks in tracked.clicks.items()
+                          if index >= oldest}
+        tracked.pictures = {index: picture for index, picture in tracked.pictures.items()
+                            if index >= oldest - 1}
+
+    # ---- objects ----
+
+    def _known(self, object_id: int) -> _Object:
+        if object_id not in self._objects:
+            raise PromptError(f'object {object_id} is not tracked; begin it with add')
+        return self._objects[object_id]
+
+    def _track(self, objects: Sequence[_Object], index: int, frame: _Frame) -> None:
+        """Find objects on a frame that nobody prompted."""
+        recalls = [tracked.bank.recall(index, self._limits) for tracked in objects]
+        together = list(groups(
+            (len(recall.memories), len(recall.pointers)) for recall in recalls))
+        with self._network.stopwatch.measure('memory_attention'):
+            conditioned = [self._network.attend(frame.embedding, [recalls[i] for i in group])
+                           for group in together]
+        multimask = self._use_multimask(conditioning=False, points=0)
+        answers: list[_Answer | None] = [None] * len(objects)
+        with self._network.stopwatch.measure('decode'):
+            for group, embed in zip(together, conditioned, strict=True):
+                coords, labels = _padding(len(group))
+                decoded = self._network.decode(
+                    frame.embedding, coords, labels, conditioned=embed)
+                for position, each in zip(group, decoded, strict=True):
+                    answers[position] = self._choose(each, multimask)
+        self._conclude(objects, index, frame, cast('list[_Answer]', answers), prompted=False,
+                       conditioning=False)
+
+    def _prompt(
+        self, tracked: _Object, index: int, prompt: Prompt, multimask: bool | None,
+    ) -> None:
+        """Answer a prompt for an object on a frame, as ``add_new_points_or_box`` does."""
+        frame = self._picture(tracked, index)
+        previous = tracked.answers.get(index)
+        # A frame on which the object has not been tracked stands for itself, without memories.
+        conditioning = previous is None or previous.conditioning
+        coords, labels = tracked.clicks[index] = _joined(
+            tracked.clicks.get(index, _NO_POINTS),
+            prompt.scale(frame.embedding.image_size, self._network.bundle.manifest.image_size))
+        if multimask is None:
+            multimask = self._use_multimask(conditioning, len(coords))
+        mask = prompt.mask
+        if mask is None and previous is not None:
+            mask = bounded(previous.logits)
+        embed: OrtValue | None = None
+        if not conditioning:
+            with self._network.stopwatch.measure('memory_attention'):
+                embed = self._network.attend(
+                    frame.embedding, [tracked.bank.recall(index, self._limits)])
+        with self._network.stopwatch.measure('decode'):
+            if not len(coords):  # a mask alone; the network has seen such with two paddings
+                coords, labels = pad(coords, labels)
+            coords, labels = pad(coords, labels)
+            [decoded] = self._network.decode(
+                frame.embedding, coords[None], labels[None],
+                None if mask is None else mask[None], embed)
+        answer = self._choose(decoded, multimask)
+        self._conclude([tracked], index, frame, [answer], prompted=True, conditioning=conditioning)
+
+    def _use_multimask(self, conditioning: bool, points: int) -> bool:
+        """``SAM2Base._use_multimask``; a box counts as two points."""
+        model = self._model
+        return (model.multimask_output_in_sam
+                and (conditioning or model.multimask_output_for_tracking)
+                and model.multimask_min_points <= points <= model.multimask_max_points)
+
+    def _choose(self, decoded: Decoded, multimask: bool) -> _Answer:
+        """Choose mask and object pointer as ``SAM2Base._forward_sam_heads`` does."""
+        chosen = choose(decoded, multimask, self._network.bundle.manifest.constants)
+        best = chosen.start + int(decoded.iou_predictions[chosen].argmax())
+        of_candidate = multimask and self._model.use_multimask_token_for_pointer
+        visible = decoded.object_score > 0
+        # Copies: an answer that is kept must not keep those of all objects of the decoder's call.
+        return _Answer(
+            decoded.masks[best].copy() if visible else np.full_like(decoded.masks[0], _NO_OBJECT),
+            float(decoded.iou_predictions[best]), decoded.object_score,
+            decoded.pointers[best if of_candidate else 0].copy())
+
+    def _conclude(
+        self, objects: Sequence[_Object], index: int, frame: _Frame, answers: list[_Answer], *,
+        prompted: bool, conditioning: bool,
+    ) -> None:
+        """
+        Fill holes, encode memories, and only then note all of it.
+
+        A prompted frame is remembered with its holes filled, a tracked one as it was decoded.
+        """
+        with self._network.stopwatch.measure('fill_holes'):
+            area = self._options.hole_area(self._model)
+            filled = [replace(answer, logits=fill_holes(answer.logits, area),
+                              conditioning=conditioning) for answer in answers]
+        with self._network.stopwatch.measure('memory_encode'):
+            features = self._remember(frame.embedding, filled if prompted else answers, prompted)
+        as_prompted = conditioning or (prompted and self._options.remember_corrections)
+        for tracked, answer, memory in zip(objects, filled, features, strict=True):
+            tracked.bank.store(index, Memory(memory, answer.pointer), as_prompted)
+            tracked.answers[index] = answer.since(tracked.answers.get(index - 1), frame.stamp)
+
+    def _remember(
+        self, embedding: Embedding, answers: Sequence[_Answer], prompted: bool,
+    ) -> list[FloatArray]:
+        features: list[FloatArray] = []
+        for group in groups([0] * len(answers)):
+            encoded = self._network.remember(
+                embedding, np.stack([answers[i].logits for i in group]),
+                np.array([answers[i].object_score for i in group], np.float32), prompted)
+            features += [each.copy() for each in encoded] if len(group) > 1 else [*encoded]
+        return features
+
+    def _carry_forward(
+        self, object_id: int, tracked: _Object, index: int,
+    ) -> list[TrackedObject]:
+        """Track a prompted object through the later kept frames, then let it be known."""
+        tracked.bank.forget_after(index)
+        later = [frame for frame in self._frames if frame > index]
+        for frame in later:
+            if frame not in tracked.bank.prompted:
+                tracked.clicks.pop(frame, None)
+                tracked.answers.pop(frame, None)
+                self._track([tracked], frame, self._picture(tracked, frame))
+        self._objects[object_id] = tracked
+        told = self._tell([(object_id, frame) for frame in (index, *later)])
+        self._forget_old_of(tracked)
+        return told
+
+    def _prepare_mask(
+        self, mask: npt.NDArray[np.uint8] | npt.NDArray[np.bool_], size: tuple[int, int],
+    ) -> tuple[FloatArray, FloatArray]:
+        if mask.dtype not in (np.uint8, np.bool_) or mask.shape != size:
+            raise PromptError(f'a mask is an array [height, width] of the image, here '
+                              f'{list(size)}, of uint8 or bool, got {list(mask.shape)} of '
+                              f'{mask.dtype}')
+        logits, prompt = self._network.prepare_mask(mask.view(np.uint8))
+        if logits.max() <= _CERTAINLY_NOT:
+            raise PromptError('the mask is empty at the size of the model; give one with an object')
+        return logits, prompt
+
+    def _tell(
+        self, which: Iterable[tuple[int, int]], non_overlapping: bool = False,
+    ) -> list[TrackedObject]:
+        """Return what is known of objects on frames, given as pairs of id and index."""
+        pairs = list(which)
+        answers = [self._objects[object_id].answers[index] for object_id, index in pairs]
+        pictures = [self._picture(self._objects[object_id], index) for object_id, index in pairs]
+        threshold = self._network.bundle.manifest.constants.mask_threshold
+        with self._network.stopwatch.measure('upscale'):
+            if non_overlapping and pairs:
+                cut = upscale_apart([answer.logits for answer in answers],
+                                    pictures[0].embedding.image_size, threshold)
+            else:
+                cut = [upscale(answer.logits, picture.embedding.image_size, threshold)
+                       for answer, picture in zip(answers, pictures, strict=True)]
+        return [
+            TrackedObject(
+                object_id, index, answer.state(picture.stamp, self._options.lost_after),
+                Mask(box, crop, picture.embedding.image_size, answer.iou_prediction,
+                     answer.object_score),
+                bounded(answer.logits))
+            for (object_id, index), answer, picture, (box, crop) in zip(
+                pairs, answers, pictures, cut, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """An image that was seen at ``stamp`` seconds."""
+
+    stamp: float
+    embedding: Embedding
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """
+    What was found of an object on a frame.
+
+    ``conditioning``: the frame was prompted before the object had been tracked on it;
+    ``unseen_since``: stamp of the first of the frames, up to this one, that did not show it.
+    """
+
+    logits: FloatArray
+    iou_prediction: float
+    object_score: float
+    pointer: FloatArray
+    conditioning: bool = False
+    unseen_since: float | None = None
+
+    def since(self, previous: _Answer | None, stamp: float) -> _Answer:
+        """Return the answer with its ``unseen_since``, given that on the frame before."""
+        if self.object_score > 0:
+            return replace(self, unseen_since=None)
+        if previous is not None and previous.unseen_since is not None:
+            stamp = previous.unseen_since
+        return replace(self, unseen_since=stamp)
+
+    def state(self, stamp: float, lost_after: float) -> ObjectState:
+        """Say whether the object is seen."""
+        if self.unseen_since is None:
+            return ObjectState.VISIBLE
+        return (ObjectState.LOST if stamp - self.unseen_since > lost_after
+                else ObjectState.OCCLUDED)
+
+
+@dataclass
+class _Object:
+    """
+    What is known of an object.
+
+    By frame: its answers and the points it was prompted with, of the frames that are kept, and the
+    images that were given for it alone.
+    """
+
+    bank: MemoryBank = field(default_factory=MemoryBank)
+    answers: dict[int, _Answer] = field(default_factory=dict)
+    clicks: dict[int, _Clicks] = field(default_factory=dict)
+    pictures: dict[int, _Frame] = field(default_factory=dict)
+
+    def copy(self) -> _Object:
+        """Return an object that can change without this one."""
+        return _Object(self.bank.copy(), dict(self.answers), dict(self.clicks),
+                       dict(self.pictures))
+
+
+def _joined(old: _Clicks, new: _Clicks) -> _Clicks:
+    return np.concatenate([old[0], new[0]]), np.concatenate([old[1], new[1]])
+
+
+def _padding(objects: int) -> _Clicks:
+    """
+    Return the coordinates [B, 2, 2] and labels [B, 2] of objects without points.
+
+    One padding stands for the missing points (``SAM2Base._forward_sam_heads``), the other comes
+    after any (``PromptEncoder._embed_points``).
+    """
+    coords, labels = pad(*pad(*_NO_POINTS))
+    return np.tile(coords, (objects, 1, 1)), np.tile(labels, (objects, 1))
