@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
 import typing
 from collections.abc import Mapping
@@ -142,8 +143,10 @@ def _convert(hint: Any, value: Any, where: str, folder: Path) -> Any:
             for name, item in value.items()}
     if hint is Path and isinstance(value, str):
         return folder / Path(value).expanduser()
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and not isinstance(value, bool):
+        # a text too: YAML takes 1e-4 for one
+        with contextlib.suppress(ValueError, TypeError):
+            return float(value)
     if hint in (int, str, bool) and type(value) is hint:
         return value
     kind = {int: 'a whole number', float: 'a number', str: 'a text', bool: 'true or false',
