@@ -62,6 +62,15 @@ def nano_bundle(can_export: None, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope='session')
+def image_only_bundle(can_export: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bundle like ``nano_bundle`` that cannot track."""
+    from sam2_ros.export.exporter import ExportOptions, export_bundle
+
+    folder = tmp_path_factory.mktemp('bundles') / 'image_only'
+    return export_bundle(ExportOptions(model='sam2_nano', output=folder, image_only=True)).path
+
+
+@pytest.fixture(scope='session')
 def prototype_bundle(can_export: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a bundle of the sam2_nano prototype that comes with the package."""
     from sam2_ros.export.exporter import ExportOptions, export_bundle

@@ -193,7 +193,7 @@ def mask_prompt_cases(model: SAM2Base) -> list[Case]:
 
 
 def _clear_mask(height: int, width: int, side: int) -> NDArray[np.uint8]:
-    """Return a mask that, scaled to side x side, has no pixel at one half: rounding decides them."""
+    """Return a mask that has no pixel near one half when scaled: rounding would decide there."""
     random = np.random.default_rng([height, width])
     y, x = np.mgrid[0:height, 0:width] / np.reshape((height, width), (2, 1, 1))
     while True:

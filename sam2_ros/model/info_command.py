@@ -12,7 +12,8 @@ from typing import Any
 
 from sam2_ros.model.bundle import Bundle, TensorInfo
 from sam2_ros.model.errors import Sam2RosError
-from sam2_ros.model.segmenter import ImageSegmenter
+from sam2_ros.model.graph import Graph
+from sam2_ros.model.providers import ProviderOptions
 from sam2_ros.model.tables import format_table
 
 DESCRIPTION = 'Print what a bundle is, and whether it loads on this machine.'
@@ -40,7 +41,8 @@ def _problem(bundle: Bundle) -> str | None:
     """Return why the graphs, whose hashes are right, do not load; None if they do."""
     try:
         # The CPU can be had everywhere, so what fails there is the bundle's own fault.
-        ImageSegmenter(bundle, 'cpu')
+        for name in bundle.manifest.graphs:
+            Graph(bundle, name, 'cpu', ProviderOptions())
     except Sam2RosError as error:
         return str(error)
     return None
@@ -66,17 +68,21 @@ def _as_text(bundle: Bundle, problem: str | None) -> str:
         'model': manifest.model,
         'trained': 'yes' if manifest.trained else 'no: random weights, its masks mean nothing',
         'loads': 'yes' if problem is None else f'no: {problem}',
+        'tracks': 'yes' if bundle.can_track else 'no: exported with --image-only',
         'image size': f'{manifest.image_size} x {manifest.image_size}',
         'precision': manifest.precision,
         'opset': str(manifest.opset),
         'size': _readable(bundle.size_bytes),
         'mean, std': f'{_numbers(manifest.mean)}; {_numbers(manifest.std)}',
     }
+    sections = {'constants': dataclasses.asdict(manifest.constants)}
+    if manifest.tracking is not None:
+        sections['tracking'] = dataclasses.asdict(manifest.tracking)
+    sections['provenance'] = manifest.provenance
     return '\n\n'.join([
         _listing(facts),
         _graphs(bundle),
-        'constants\n' + _listing(_flat(dataclasses.asdict(manifest.constants)), indent=2),
-        'provenance\n' + _listing(_flat(manifest.provenance), indent=2),
+        *(f'{name}\n{_listing(_flat(section), indent=2)}' for name, section in sections.items()),
     ])
 
 

@@ -35,6 +35,17 @@ def test_the_bundle_lands_in_a_folder_named_after_what_it_is(
     assert 'bundle ready' in capsys.readouterr().out
 
 
+def test_image_only_leaves_out_what_tracking_needs(can_export: None, tmp_path: Path) -> None:
+    output = tmp_path / 'bundle'
+
+    status = command.run(parse(
+        '--model', 'sam2_nano', '--random-weights', '--image-size', '128', '--image-only',
+        '--output', str(output)))
+
+    assert status == 0
+    assert not Bundle.load(output).can_track
+
+
 @pytest.mark.parametrize(
     'arguments', [
         pytest.param([], id='no weights'),

@@ -23,13 +23,13 @@ from sam2_ros.export import exporter, verify
 from sam2_ros.export.configs import random_model
 from sam2_ros.export.errors import ExportError
 from sam2_ros.export.exporter import ExportOptions, export_bundle
-from sam2_ros.model.bundle import Bundle, sha256_of
+from sam2_ros.model.bundle import Bundle, Tracking, sha256_of
 from sam2_ros.model.errors import BundleError
 
 
 @pytest.fixture
 def stop_before_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an export fail when two of its three graphs are there."""
+    """Let an export fail when two of its graphs are there."""
     def fail(*args: object) -> None:
         raise ExportError('image_decoder: differs')
 
@@ -70,10 +70,43 @@ def test_graphs_have_the_agreed_inputs_and_outputs(nano_bundle: Path) -> None:
             {'image': (1, 'height', 'width', 3)}, {'resized': (1, 256, 256, 3)}],
         'image_encoder': [{'image': (1, 256, 256, 3)}, features],
         'image_decoder': [
-            {**features, 'point_coords': ('B', 'N', 2), 'point_labels': ('B', 'N'),
-             'mask_input': ('K', 1, 64, 64), 'has_mask_input': ('K',)},
+            {**features, 'image_embed': ('I', 128, 16, 16), 'point_coords': ('B', 'N', 2),
+             'point_labels': ('B', 'N'), 'mask_input': ('K', 1, 64, 64),
+             'has_mask_input': ('K',), 'memory_conditioned': (1,)},
             {'masks': ('B', 4, 64, 64), 'iou_predictions': ('B', 4),
-             'object_score_logits': ('B', 1), 'mask_tokens_out': ('B', 4, 128)}]}
+             'object_score_logits': ('B', 1), 'object_pointers': ('B', 4, 128)}],
+        'memory_attention': [
+            {'image_embed': (1, 128, 16, 16), 'memory_features': ('B', 'F', 256, 64),
+             'memory_steps': ('B', 'F'), 'object_pointers': ('B', 'Q', 128),
+             'pointer_steps': ('B', 'Q')},
+            {'conditioned_embed': ('B', 128, 16, 16)}],
+        'memory_encoder': [
+            {'image_embed': (1, 128, 16, 16), 'masks': ('B', 1, 64, 64),
+             'object_score_logits': ('B', 1), 'is_prompted': ('B',)},
+            {'memory_features': ('B', 256, 64)}],
+        'mask_prompt': [
+            {'mask': ('height', 'width')},
+            {'mask_logits': (1, 1, 64, 64), 'mask_input': (1, 1, 64, 64)}]}
+
+
+def test_the_manifest_states_what_tracking_needs(nano_bundle: Path) -> None:
+    """The values are those of sam2_nano.yaml and, of holes, of build_sam2_video_predictor."""
+    assert Bundle.load(nano_bundle).manifest.tracking == Tracking(
+        num_maskmem=7, max_object_pointers=16, max_cond_frames_in_attn=None,
+        memory_temporal_stride=1, multimask_output_in_sam=True,
+        multimask_output_for_tracking=True, multimask_min_points=0, multimask_max_points=1,
+        use_multimask_token_for_pointer=True, fill_hole_area=8)
+
+
+def test_an_image_only_bundle_segments_as_a_whole_one(
+        nano_bundle: Path, image_only_bundle: Path) -> None:
+    whole, part = Bundle.load(nano_bundle).manifest, Bundle.load(image_only_bundle).manifest
+
+    assert part.tracking is None
+    assert list(part.graphs) == ['image_resize', 'image_encoder', 'image_decoder']
+    for name, graph in part.graphs.items():
+        assert (graph.inputs, graph.outputs) == (
+            whole.graphs[name].inputs, whole.graphs[name].outputs)
 
 
 def test_manifest_of_a_checkpoint(tmp_path: Path) -> None:
@@ -98,10 +131,12 @@ def test_every_stage_reports_its_time(tmp_path: Path) -> None:
     assert 'RANDOM weights' in text
     for stage in (
             'build model', 'image_resize: check against PyTorch', 'image_encoder: trace',
-            'image_encoder: simplify', 'image_decoder: check against PyTorch', 'write manifest'):
+            'image_encoder: simplify', 'image_decoder: check against PyTorch',
+            'memory_encoder: simplify', 'memory_attention: check against PyTorch',
+            'mask_prompt: check against PyTorch', 'write manifest'):
         (line,) = [line for line in text.splitlines() if line.startswith(stage)]
         assert ' s' in line.removeprefix(stage)
-    assert text.count('onnxsim ') == 2
+    assert text.count('onnxsim kept: ') == 4
 
 
 def test_a_failed_check_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,8 @@ def prompts_for(
             -0.5, model.image_size, (objects, points, 2)).astype(np.float32),
         'point_labels': random.integers(-1, 4, (objects, points), dtype=np.int32),
         'mask_input': random.normal(0, 8, (masks, 1, side, side)).astype(np.float32),
-        'has_mask_input': np.full(masks, has_mask, np.float32)}
+        'has_mask_input': np.full(masks, has_mask, np.float32),
+        'memory_conditioned': np.zeros(1, np.float32)}
 
 
 @pytest.fixture(
@@ -159,6 +160,7 @@ def test_some_objects_with_and_some_without_a_mask(nano: Exported) -> None:
 
     for index, has_mask in enumerate((False, True)):
         alone = {name: value[index:index + 1] for name, value in prompts.items()}
+        alone['memory_conditioned'] = prompts['memory_conditioned']
         alone['has_mask_input'] = np.full(1, has_mask, np.float32)
         for answer, official in zip(together, nano.reference(alone), strict=True):
             assert relative_difference(answer[index:index + 1], official) < TOLERANCE

@@ -24,13 +24,14 @@ from torch import Tensor, nn
 
 from sam2_ros.export.simplify import simplify
 from sam2_ros.export.trace import Signature, trace
-from sam2_ros.export.verify import run_graph
+from sam2_ros.export.verify import Case, run_graph
 from sam2_ros.model.bundle import TensorInfo
 
 SIGNATURE = Signature(
     (TensorInfo('x', ('B', 8), 'float32'),),
     (TensorInfo('y', ('B', 4), 'float32'), TensorInfo('z', ('B', 8), 'float32')))
-CASES = [{'x': np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)}]
+INPUTS = {'x': np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)}
+CASES = [Case(INPUTS, ())]
 
 Change = Callable[[onnx.ModelProto], None]
 
@@ -70,7 +71,7 @@ def test_a_good_result_is_kept(graph: onnx.ModelProto) -> None:
     assert simplified.report.startswith('onnxsim kept: ')
     assert len(simplified.model.graph.node) < len(graph.graph.node)
     assert simplified.model.ByteSize() <= graph.ByteSize()
-    before, after = run_graph(graph, CASES)[0], run_graph(simplified.model, CASES)[0]
+    before, after = run_graph(graph, [INPUTS])[0], run_graph(simplified.model, [INPUTS])[0]
     assert all(map(np.allclose, before, after))
 
 

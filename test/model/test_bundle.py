@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from sam2_ros.model.bundle import IMAGE_GRAPHS, Bundle, Manifest
+from sam2_ros.model.bundle import IMAGE_GRAPHS, TRACKING_GRAPHS, Bundle, Manifest
 from sam2_ros.model.errors import BundleError
 
 Document = dict[str, Any]
 
-GRAPH_FILES = [f'{name}.onnx' for name in IMAGE_GRAPHS]
+GRAPHS = (*IMAGE_GRAPHS, *TRACKING_GRAPHS)
+GRAPH_FILES = [f'{name}.onnx' for name in GRAPHS]
 #: Reading it at its beginning fails for everybody, also for root, whom no permission stops.
 UNREADABLE = Path('/proc/self/mem')
 
@@ -64,14 +65,30 @@ def test_a_manifest_survives_its_own_text(nano_bundle: Path) -> None:
     assert Manifest.from_json(manifest.to_json(), nano_bundle / 'manifest.json') == manifest
 
 
+def test_the_manifest_of_an_image_only_bundle_survives_its_own_text(
+    image_only_bundle: Path,
+) -> None:
+    manifest = Bundle.load(image_only_bundle).manifest
+    assert manifest.tracking is None
+    assert Manifest.from_json(manifest.to_json(), image_only_bundle / 'manifest.json') == manifest
+
+
 def test_a_home_folder_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('HOME', str(folder.parent))
     assert Bundle.load('~/bundle').path == folder
 
 
-def test_a_graph_that_is_not_there(nano_bundle: Path) -> None:
+def test_a_graph_that_is_not_there(image_only_bundle: Path) -> None:
     with pytest.raises(BundleError, match='the bundle has no graph "memory_encoder"'):
-        Bundle.load(nano_bundle).graph_path('memory_encoder')
+        Bundle.load(image_only_bundle).graph_path('memory_encoder')
+
+
+def test_a_bundle_tells_whether_it_can_track(nano_bundle: Path, image_only_bundle: Path) -> None:
+    assert Bundle.load(nano_bundle).can_track
+    image_only = Bundle.load(image_only_bundle)
+    assert not image_only.can_track
+    assert set(image_only.manifest.graphs) == set(IMAGE_GRAPHS)
+    assert not set(TRACKING_GRAPHS) & {file.stem for file in image_only_bundle.iterdir()}
 
 
 # The folder
@@ -144,7 +161,7 @@ def test_a_file_that_cannot_be_read(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize('text', [
     pytest.param('', id='empty'),
-    pytest.param('{"format_version": 1,', id='truncated'),
+    pytest.param('{"format_version": 2,', id='truncated'),
     pytest.param('model: sam2', id='YAML'),
     pytest.param(100_000 * '[', id='nested too deeply'),
 ])
@@ -164,13 +181,13 @@ def test_a_manifest_that_is_no_object(folder: Path, text: str) -> None:
     assert refusal(folder) == f'{folder}/manifest.json: manifest is not a JSON object'
 
 
-@pytest.mark.parametrize('version', [0, 2, 99])
+@pytest.mark.parametrize('version', [0, 1, 99])
 def test_another_format_version(
     edit: Callable[[Callable[[Document], Any]], Path], version: int,
 ) -> None:
     file = edit(lambda document: document.update(format_version=version, new_key=1))
     assert refusal(file.parent) == (
-        f'{file}: format version {version}, but this sam2_ros reads 1; export the bundle again '
+        f'{file}: format version {version}, but this sam2_ros reads 2; export the bundle again '
         'with this version')
 
 
@@ -178,22 +195,27 @@ def test_another_format_version(
 
 TOP: tuple[Any, ...] = ()
 CONSTANTS = ('constants',)
+TRACKING = ('tracking',)
 GRAPH = ('graphs', 'image_encoder')
 TENSOR = (*GRAPH, 'inputs', 0)
 
 KEYS = [
     *((TOP, key) for key in (
         'format_version', 'model', 'trained', 'image_size', 'mean', 'std', 'precision', 'opset',
-        'graphs', 'constants', 'provenance')),
+        'graphs', 'constants', 'tracking', 'provenance')),
     *((CONSTANTS, key) for key in (
         'mask_threshold', 'mask_size', 'dynamic_multimask_via_stability', 'stability_delta',
         'stability_threshold')),
+    *((TRACKING, key) for key in (
+        'num_maskmem', 'max_object_pointers', 'max_cond_frames_in_attn', 'memory_temporal_stride',
+        'multimask_output_in_sam', 'multimask_output_for_tracking', 'multimask_min_points',
+        'multimask_max_points', 'use_multimask_token_for_pointer', 'fill_hole_area')),
     *((GRAPH, key) for key in ('file', 'sha256', 'inputs', 'outputs')),
     *((TENSOR, key) for key in ('name', 'shape', 'dtype')),
 ]
 
-NAMES = {TOP: 'manifest', CONSTANTS: 'constants', GRAPH: 'graphs.image_encoder',
-         TENSOR: 'graphs.image_encoder.inputs[0]'}
+NAMES = {TOP: 'manifest', CONSTANTS: 'constants', TRACKING: 'tracking',
+         GRAPH: 'graphs.image_encoder', TENSOR: 'graphs.image_encoder.inputs[0]'}
 
 
 def inside(document: Document, place: tuple[Any, ...]) -> Document:
@@ -218,9 +240,10 @@ def test_a_missing_key(
 
 #: What JSON can hold, and which keys take it as it is; -1 is a number, but no size.
 VALUES: list[tuple[Any, set[str]]] = [
-    (None, set()), ({'a': 1}, {'provenance'}), ([[1.5]], set()),
+    (None, {'max_cond_frames_in_attn'}), ({'a': 1}, {'provenance'}), ([[1.5]], set()),
     ('text', {'model', 'file', 'sha256', 'name'}),
-    (True, {'trained', 'dynamic_multimask_via_stability'}),
+    (True, {'trained', 'dynamic_multimask_via_stability', 'multimask_output_in_sam',
+            'multimask_output_for_tracking', 'use_multimask_token_for_pointer'}),
     (-1, {'format_version', 'mask_threshold', 'stability_delta', 'stability_threshold'}),
 ]
 
@@ -268,14 +291,47 @@ def test_whole_numbers_are_numbers_too(
     assert isinstance(threshold, float)
 
 
+@pytest.mark.parametrize('key', ['fill_hole_area', 'multimask_min_points', 'multimask_max_points'])
+def test_counts_that_may_be_zero(
+    edit: Callable[[Callable[[Document], Any]], Path], key: str,
+) -> None:
+    file = edit(lambda document: document['tracking'].update({key: 0}))
+    assert getattr(Bundle.load(file.parent).manifest.tracking, key) == 0
+
+
+@pytest.mark.parametrize('limit', [None, 4])
+def test_prompted_frames_may_have_a_limit(
+    edit: Callable[[Callable[[Document], Any]], Path], limit: int | None,
+) -> None:
+    file = edit(lambda document: document['tracking'].update(max_cond_frames_in_attn=limit))
+    tracking = Bundle.load(file.parent).manifest.tracking
+    assert tracking is not None
+    assert tracking.max_cond_frames_in_attn == limit
+
+
 # What the manifest says of the graphs
 
-@pytest.mark.parametrize('name', IMAGE_GRAPHS)
+@pytest.mark.parametrize('name', GRAPHS)
 def test_a_graph_that_is_not_named(
     edit: Callable[[Callable[[Document], Any]], Path], name: str,
 ) -> None:
     file = edit(lambda document: document['graphs'].pop(name))
     assert refusal(file.parent) == f'{file}: graph "{name}" is missing'
+
+
+def test_a_graph_that_nobody_runs(edit: Callable[[Callable[[Document], Any]], Path]) -> None:
+    file = edit(lambda document: document['graphs'].update(
+        prompt_encoder=document['graphs']['image_encoder']))
+    assert refusal(file.parent) == f'{file}: graph "prompt_encoder" is unknown'
+
+
+def test_tracking_graphs_without_tracking(
+    edit: Callable[[Callable[[Document], Any]], Path],
+) -> None:
+    file = edit(lambda document: document.update(tracking=None))
+    assert re.fullmatch(
+        rf'{file}: graph "(memory_attention|memory_encoder|mask_prompt)" is unknown, since '
+        'tracking is null', refusal(file.parent))
 
 
 @pytest.mark.parametrize('name', [
@@ -309,65 +365,82 @@ def test_sizes_that_are_not_those_of_the_graphs(
     assert f'{key} 32' in message
 
 
-@pytest.mark.parametrize(('graph', 'kind', 'name'), [
-    ('image_resize', 'input', 'image'), ('image_resize', 'output', 'resized'),
-    ('image_encoder', 'input', 'image'),
-    *(('image_decoder', 'input', name)
-      for name in ('point_coords', 'point_labels', 'mask_input', 'has_mask_input')),
-    *(('image_decoder', 'output', name)
-      for name in ('masks', 'iou_predictions', 'object_score_logits'))])
-def test_an_input_or_output_that_the_host_needs(
-    edit: Callable[[Callable[[Document], Any]], Path], graph: str, kind: str, name: str,
-) -> None:
-    def rename(document: Document) -> None:
-        tensors = document['graphs'][graph][f'{kind}s']
-        next(tensor for tensor in tensors if tensor['name'] == name)['name'] = 'other'
+#: Inputs and outputs of the graphs, as the host gives and takes them.
+TENSORS = [
+    ('image_resize', 'input', ['image']), ('image_resize', 'output', ['resized']),
+    ('image_encoder', 'input', ['image']),
+    ('image_encoder', 'output', ['image_embed', 'high_res_features_0', 'high_res_features_1']),
+    ('image_decoder', 'input', [
+        'image_embed', 'high_res_features_0', 'high_res_features_1', 'point_coords',
+        'point_labels', 'mask_input', 'has_mask_input', 'memory_conditioned']),
+    ('image_decoder', 'output', [
+        'masks', 'iou_predictions', 'object_score_logits', 'object_pointers']),
+    ('memory_attention', 'input', [
+        'image_embed', 'memory_features', 'memory_steps', 'object_pointers', 'pointer_steps']),
+    ('memory_attention', 'output', ['conditioned_embed']),
+    ('memory_encoder', 'input', ['image_embed', 'masks', 'object_score_logits', 'is_prompted']),
+    ('memory_encoder', 'output', ['memory_features']),
+    ('mask_prompt', 'input', ['mask']), ('mask_prompt', 'output', ['mask_logits', 'mask_input']),
+]
+EACH_TENSOR = [(graph, kind, name) for graph, kind, names in TENSORS for name in names]
 
-    file = edit(rename)
-    assert refusal(file.parent) == f'{file}: graphs.{graph} has no {kind} "{name}"'
 
-
-FEATURES = ['image_embed', 'high_res_features_0', 'high_res_features_1']
-
-
-def take_feature(document: Document, graph: str, kind: str, name: str) -> Document:
-    """Take a tensor out of a graph's inputs or outputs and return it."""
-    tensors = document['graphs'][graph][kind]
-    [tensor] = [tensor for tensor in tensors if tensor['name'] == name]
-    tensors.remove(tensor)
+def tensor_of(document: Document, graph: str, kind: str, name: str) -> Document:
+    [tensor] = [tensor for tensor in document['graphs'][graph][f'{kind}s']
+                if tensor['name'] == name]
     return dict(tensor)
 
 
-@pytest.mark.parametrize('name', FEATURES)
-def test_a_feature_that_the_encoder_does_not_give(
-    edit: Callable[[Callable[[Document], Any]], Path], name: str,
+@pytest.mark.parametrize(('graph', 'kind', 'name'), EACH_TENSOR)
+def test_an_input_or_output_that_the_host_needs(
+    edit: Callable[[Callable[[Document], Any]], Path], graph: str, kind: str, name: str,
 ) -> None:
-    file = edit(lambda document: take_feature(document, 'image_encoder', 'outputs', name))
-    assert refusal(file.parent) == (
-        f'{file}: graphs.image_encoder has no output "{name}", which graphs.image_decoder takes')
+    file = edit(lambda document: document['graphs'][graph][f'{kind}s'].remove(
+        tensor_of(document, graph, kind, name)))
+    assert refusal(file.parent) == f'{file}: graphs.{graph} has no {kind} "{name}"'
 
 
-@pytest.mark.parametrize('name', FEATURES)
-def test_a_feature_that_the_decoder_does_not_take(
-    edit: Callable[[Callable[[Document], Any]], Path], name: str,
-) -> None:
-    file = edit(lambda document: take_feature(document, 'image_decoder', 'inputs', name))
-    assert refusal(file.parent) == (
-        f'{file}: graphs.image_decoder has no input "{name}", which graphs.image_encoder gives')
-
-
-@pytest.mark.parametrize('name', FEATURES)
-@pytest.mark.parametrize('change', [{'shape': [1, 2, 3, 4]}, {'dtype': 'float16'}])
-@pytest.mark.parametrize(('graph', 'kind'), [('image_encoder', 'outputs'),
-                                             ('image_decoder', 'inputs')])
-def test_a_feature_that_encoder_and_decoder_see_differently(
+@pytest.mark.parametrize(('graph', 'kind'), [(graph, kind) for graph, kind, _ in TENSORS])
+def test_an_input_or_output_that_the_host_does_not_know(
     edit: Callable[[Callable[[Document], Any]], Path], graph: str, kind: str,
-    change: Document, name: str,
+) -> None:
+    file = edit(lambda document: document['graphs'][graph][f'{kind}s'].append(
+        {'name': 'other', 'shape': [1], 'dtype': 'float32'}))
+    assert refusal(file.parent) == f'{file}: graphs.{graph} has an unknown {kind} "other"'
+
+
+@pytest.mark.parametrize('change', [{'shape': [1, 2, 3, 5]}, {'dtype': 'float16'}])
+@pytest.mark.parametrize(('giver', 'given', 'taker', 'taken'), [
+    ('image_resize', 'resized', 'image_encoder', 'image'),
+    ('image_encoder', 'image_embed', 'image_decoder', 'image_embed'),
+    ('image_encoder', 'high_res_features_0', 'image_decoder', 'high_res_features_0'),
+    ('image_encoder', 'high_res_features_1', 'image_decoder', 'high_res_features_1'),
+    ('image_encoder', 'image_embed', 'memory_attention', 'image_embed'),
+    ('image_encoder', 'image_embed', 'memory_encoder', 'image_embed'),
+    ('image_decoder', 'masks', 'memory_encoder', 'masks'),
+    ('image_decoder', 'object_pointers', 'memory_attention', 'object_pointers'),
+    ('memory_encoder', 'memory_features', 'memory_attention', 'memory_features'),
+    ('mask_prompt', 'mask_logits', 'memory_encoder', 'masks'),
+])
+def test_a_tensor_that_two_graphs_see_differently(
+    edit: Callable[[Callable[[Document], Any]], Path], giver: str, given: str, taker: str,
+    taken: str, change: Document,
 ) -> None:
     def act(document: Document) -> None:
-        tensor = take_feature(document, graph, kind, name)
-        document['graphs'][graph][kind].append({**tensor, **change})
+        tensors = document['graphs'][taker]['inputs']
+        tensor = tensor_of(document, taker, 'input', taken)
+        tensors[tensors.index(tensor)] = {**tensor, **change}
 
     message = refusal(edit(act).parent)
-    assert f'graphs.image_encoder gives "{name}" as ' in message
-    assert 'but graphs.image_decoder takes ' in message
+    assert re.search(r'graphs\.\w+ gives "\w+" as .*, but ', message)
+    assert f'but graphs.{taker} takes "{taken}" as ' in message
+
+
+def test_a_conditioned_image_that_does_not_fit_the_decoder(
+    edit: Callable[[Callable[[Document], Any]], Path],
+) -> None:
+    def act(document: Document) -> None:
+        document['graphs']['memory_attention']['outputs'][0]['shape'][1] = 7
+
+    assert 'graphs.memory_attention gives "conditioned_embed" as float32' in refusal(
+        edit(act).parent)

@@ -51,15 +51,26 @@ def test_tells_what_the_bundle_is(
     for fact in (
         f'bundle +{re.escape(str(nano_bundle))}', 'model +sam2_nano',
         'trained +no: random weights, its masks mean nothing', 'loads +yes',
-        'image size +256 x 256', 'precision +fp32', r'opset +\d+', r'size +1\d\.\d MB',
+        'image size +256 x 256', 'precision +fp32', r'opset +\d+', r'size +2\d\.\d MB',
+        'tracks +yes',
     ):
         assert re.search(f'^{fact}$', text, re.MULTILINE), fact
     assert re.search(r'^image_encoder +\d+\.\d MB$', text, re.MULTILINE)
     assert re.search(r'^  in  image +uint8 +\[1, height, width, 3\]$', text, re.MULTILINE)
     assert re.search(r'^  out  masks +float32 +\[B, 4, 64, 64\]$', text, re.MULTILINE)
     assert re.search(r'^  mask_size +64$', text, re.MULTILINE)
+    assert re.search(r'^  num_maskmem +7$', text, re.MULTILINE)
     assert re.search(r'^  versions\.torch +\d+\.', text, re.MULTILINE)
     assert re.search(r'^  seed +0$', text, re.MULTILINE)
+
+
+def test_tells_that_a_bundle_cannot_track(
+    image_only_bundle: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command(image_only_bundle) == 0
+    text = capsys.readouterr().out
+    assert re.search(r'^tracks +no: exported with --image-only$', text, re.MULTILINE)
+    assert 'num_maskmem' not in text
 
 
 def test_json_holds_the_manifest_and_what_was_found(
@@ -80,18 +91,19 @@ def test_json_holds_the_manifest_and_what_was_found(
 
 
 @pytest.mark.parametrize('arguments', [[], ['--json']])
+@pytest.mark.parametrize('name', ['image_decoder', 'memory_attention'])
 def test_a_graph_that_does_not_load_is_told_beside_the_rest(
-    copy: Path, capsys: pytest.CaptureFixture[str], arguments: list[str],
+    copy: Path, capsys: pytest.CaptureFixture[str], name: str, arguments: list[str],
 ) -> None:
-    replace_graph(copy, 'image_decoder', b'this is no ONNX file')
+    replace_graph(copy, name, b'this is no ONNX file')
     assert command(copy, *arguments) == 1
     text = capsys.readouterr().out
     assert 'sam2_nano' in text
     if arguments:
         assert json.loads(text)['loads'] is False
-        assert 'image_decoder.onnx' in json.loads(text)['problem']
+        assert f'{name}.onnx' in json.loads(text)['problem']
     else:
-        assert re.search(r'^loads +no: .*image_decoder\.onnx.*$', text, re.MULTILINE)
+        assert re.search(rf'^loads +no: .*{name}\.onnx.*$', text, re.MULTILINE)
 
 
 def test_a_graph_with_other_inputs_than_stated_is_told(
