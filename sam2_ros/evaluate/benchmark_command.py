@@ -12,9 +12,9 @@ from pathlib import Path
 from sam2_ros.model.providers import PROVIDERS
 
 DESCRIPTION = (
-    'Measure latency and memory of a bundle: cold start, first run, every stage, on request beside '
-    'PyTorch and through the running node. Writes a table, JSON and a plot of every run. Ctrl-C '
-    'keeps what is done.')
+    'Measure latency and memory of a bundle, of single images and of tracking: cold start, first '
+    'run, every stage, on request beside PyTorch and through the running node. Writes a table, '
+    'JSON and plots of every run. Ctrl-C keeps what is done.')
 EPILOG = (
     'BUNDLE comes before --against-pytorch, which would take it for its checkpoint. Other work on '
     'the machine makes figures larger and less sure; what is measured beside PyTorch runs in turn '
@@ -23,6 +23,7 @@ EPILOG = (
 #: Load for each core above which figures cannot be trusted; a quiet machine has below 0.1.
 BUSY = 0.5
 _MIN_SIDE, _MAX_SIDE = 16, 16384
+_MIN_RATE, _MAX_RATE = 0.1, 1000.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('bundle', type=Path, metavar='BUNDLE', help='what sam2-ros export made')
     parser.add_argument(
         '--runs', type=_positive, default=30, metavar='N',
-        help='of every stage (default: %(default)s)')
+        help='of every stage of single images (default: %(default)s)')
+    parser.add_argument(
+        '--tracked-frames', type=_not_negative, default=None, metavar='N',
+        help='runs of every stage of tracking, once the memory is full; 0: no tracking (default: '
+             '10 if the bundle can track)')
     parser.add_argument(
         '--image-size', type=_size, default=(1280, 720), metavar='WxH',
         help="pixels of the camera's picture (default: 1280x720)")
@@ -50,6 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='measure the node as well, from the publication of an image to the reception of its '
              'masks (needs a ROS 2)')
     parser.add_argument(
+        '--camera-rate', type=_rate, default=30.0, metavar='HZ',
+        help='images a second that the tracking node is shown at last, more than it may be able to '
+             'answer (default: 30)')
+    parser.add_argument(
         '--output', type=Path, default=Path('output/benchmark'), metavar='DIR',
         help='folder for the results (default: %(default)s)')
 
@@ -67,10 +76,10 @@ def run(args: argparse.Namespace) -> int:
 
     benchmark = Benchmark(BenchmarkOptions(
         bundle=args.bundle, output=args.output, provider=args.provider, threads=args.threads,
-        picture_size=args.image_size, runs=args.runs,
+        picture_size=args.image_size, runs=args.runs, tracked_frames=args.tracked_frames,
         against_pytorch=args.against_pytorch is not None,
         checkpoint=args.against_pytorch if isinstance(args.against_pytorch, Path) else None,
-        ros=args.ros))
+        ros=args.ros, camera_rate=args.camera_rate))
     machine = benchmark.report.machine
     if machine[LOAD] > BUSY * machine['usable cores']:
         print(f'sam2-ros: the machine is busy, its load is {machine[LOAD]} on '
@@ -81,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         # After Ctrl-C or an error, too: what is measured is kept.
         benchmark.write()
-        print(f'\n{benchmark.report.to_text()}\n\ntable, JSON and plot: {args.output}', flush=True)
+        print(f'\n{benchmark.report.to_text()}\n\ntable, JSON and plots: {args.output}', flush=True)
         if not benchmark.report.complete:
             print(f'sam2-ros: not all was measured; what is done is kept in {args.output}',
                   file=sys.stderr)
@@ -96,8 +105,19 @@ def _positive(text: str) -> int:
 
 def _not_negative(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'"{text}" is no number of threads: 0 or more')
+        raise argparse.ArgumentTypeError(f'"{text}" is no such number: 0 or more')
     return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not _MIN_RATE <= rate <= _MAX_RATE:
+        raise argparse.ArgumentTypeError(
+            f'"{text}" is no camera rate: {_MIN_RATE:g} to {_MAX_RATE:g} images a second')
+    return rate
 
 
 def _size(text: str) -> tuple[int, int]:

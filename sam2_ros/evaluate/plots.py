@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sam2_ros.evaluate.samples import NODE, OURS, PYTORCH, Samples, Series
+from sam2_ros.evaluate.samples import NODE, Samples, Series
 
 #: Told apart by people with any colour vision (Okabe and Ito, 2008).
-_COLOURS = {OURS: '#0072B2', PYTORCH: '#D55E00', NODE: '#009E73'}
+_COLOURS = ('#0072B2', '#D55E00', '#009E73', '#E69F00', '#CC79A7', '#56B4E9')
 _COLUMNS = 3
 _INCHES = (4.0, 2.6)
 
@@ -36,16 +36,19 @@ def plot_runs(samples: Samples, title: str, file: Path) -> None:
     FigureCanvasAgg(figure)
     figure.suptitle(title)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    colours = dict(zip(samples.contenders, _COLOURS, strict=False))
     for axis, (name, lines) in zip(axes[:len(panels)], panels.items(), strict=True):
-        _draw(axis, name, lines)
+        _draw(axis, name, lines, colours)
     for axis in axes[len(panels):]:
         axis.set_axis_off()
     figure.savefig(file, dpi=100)
 
 
-def _draw(axis: Axes, name: str, lines: Sequence[Series]) -> None:
+def _draw(
+    axis: Axes, name: str, lines: Sequence[Series], colours: Mapping[str, str],
+) -> None:
     for series in lines:
-        colour = _COLOURS[series.contender]
+        colour = colours[series.contender]
         values = series.milliseconds
         axis.plot(
             range(1, len(values) + 1), values, '.-', color=colour, linewidth=0.8, markersize=4,

@@ -29,22 +29,28 @@ from sensor_msgs.msg import Image
 from sam2_ros.evaluate.errors import BenchmarkError
 from sam2_ros.evaluate.latency import WARM_UP
 from sam2_ros.evaluate.machine import peak_memory
+from sam2_ros.evaluate.parts import CameraFacts
 from sam2_ros.evaluate.samples import NODE, Samples
 from sam2_ros.evaluate.scene import make_prompts
+from sam2_ros.evaluate.tracking import MODEL_STAGES, STAGES
 from sam2_ros.msg import MaskArray, Prompt
 
 #: Seconds; loading and warming up a model of 900 MB from a slow disk is within.
 START_TIMEOUT = 120.0
 #: Seconds; the largest model takes some on a small CPU.
 ANSWER_TIMEOUT = 30.0
+#: Seconds after which an image of which the node does not tell is lost.
+ARRIVAL_TIMEOUT = 2.0
 #: Seconds between the answer and the diagnostics that tell of it, on a busy machine.
 DIAGNOSTICS_TIMEOUT = 10.0
 #: Seconds between diagnostics: often, so that the figures of one run can be told from the next.
 DIAGNOSTICS_PERIOD = 0.1
 #: Images in a row without an answer that are an error and not bad luck.
 LOST_IN_A_ROW = 5
-#: What the node tells of each run on /diagnostics.
-_STAGES = ('resize', 'encode', 'decode', 'upscale', 'publish')
+#: What the node tells of each run on /diagnostics, by its mode.
+_STAGES = {
+    'prompt': ('resize', 'encode', 'decode', 'upscale', 'publish'),
+    'track': (*STAGES, 'publish')}
 _PROFILE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 
 
@@ -53,24 +59,29 @@ class RunningNode:
     Starts the installed node with a bundle, and ends it with the ``with`` statement.
 
     :param folder: for the node's parameters and its log.
+    :param mode: of the node, ``prompt`` or ``track``.
     """
 
-    def __init__(self, bundle: Path, provider: str, threads: int, folder: Path) -> None:
+    def __init__(
+        self, bundle: Path, provider: str, threads: int, folder: Path, mode: str,
+    ) -> None:
         prefix = Path(get_package_prefix('sam2_ros'))
         # Neither a robot on the same network nor another benchmark must hear it.
         os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
         # docs/node.md, "Images get lost": for the node and for this process
         os.environ.setdefault(_PROFILE, str(prefix / 'share/sam2_ros/config/fastdds.xml'))
         self._namespace = f'/sam2_benchmark_{os.getpid()}'
-        self._log = folder / 'node.log'
-        parameters = folder / 'node_parameters.yaml'
+        self._log = folder / f'node_{mode}.log'
+        parameters = folder / f'node_{mode}.yaml'
         # JSON is YAML, too
         parameters.write_text(json.dumps({'/**': {'ros__parameters': {
-            'bundle': str(bundle.resolve()), 'provider': provider, 'threads': threads,
+            'bundle': str(bundle.resolve()), 'mode': mode, 'provider': provider,
+            'threads': threads,
             'diagnostics_period': DIAGNOSTICS_PERIOD}}}, indent=2) + '\n', encoding='utf-8')
         self._command = [
             str(prefix / 'lib/sam2_ros/sam2_node'), '--ros-args', '--params-file', str(parameters),
             '-r', f'__ns:={self._namespace}']
+        self._stages = _STAGES[mode]
         self.lost = 0
         self.peak_memory: int | None = None
         self._masks: list[tuple[int, float]] = []
@@ -124,7 +135,7 @@ class RunningNode:
             raise BenchmarkError(f'the node did not subscribe within {START_TIMEOUT:g} s; its log '
                                  f'is {self._log}')
 
-    def measure(
+    def measure_prompts(
         self, picture: npt.NDArray[np.uint8], runs: int, samples: Samples,
         progress: Callable[[], None],
     ) -> None:
@@ -132,58 +143,121 @@ class RunningNode:
         Add ``runs`` times image and prompt in, masks out; one object.
 
         Stages: ``total`` from the image's publication to the masks' reception, those that the node
-        tells, and ``overhead``: total without encode and decode.
+        tells, and ``overhead``: total without the model's stages.
 
         :raises BenchmarkError: the node has ended or answers no longer.
         """
-        lost_in_a_row = 0
-        run = -WARM_UP
-        while run < runs:
-            durations = self._ask(picture)
-            self.peak_memory = peak_memory(self._process.pid) or self.peak_memory
-            if durations is None:
-                self.lost += 1
-                lost_in_a_row += 1
-                if lost_in_a_row == LOST_IN_A_ROW:
-                    raise BenchmarkError(
-                        f'{LOST_IN_A_ROW} images in a row got no masks (the node: '
-                        f'{self._figures.get("last error", "no error")}); see "Images get lost" '
-                        f'in docs/node.md, and the log of the node, {self._log}')
-                continue
-            lost_in_a_row = 0
+        # Always the same object: the node remembers no more of them with every run.
+        for run in range(-WARM_UP, runs):
+            durations = self._ask(picture, prompted=True)
             if run >= 0:
                 samples.add(NODE, durations)
                 progress()
-            run += 1
 
-    def _ask(self, picture: npt.NDArray[np.uint8]) -> dict[str, float] | None:
-        """Publish an image and a point on it; returns seconds by stage, None: no answer."""
-        height, width = picture.shape[:2]
-        image = Image(height=height, width=width, encoding='rgb8', step=3 * width,
-                      data=array.array('B', picture.tobytes()))
-        image.header.frame_id = 'camera'
+    def measure_tracking(
+        self, picture: npt.NDArray[np.uint8], frames: int, runs: int, samples: Samples,
+        progress: Callable[[], None],
+    ) -> None:
+        """
+        Add ``runs`` times image in, masks out, of one tracked object; stages as of prompts.
+
+        :param frames: after how many frames the memory is full; those do not count.
+        :raises BenchmarkError: the node has ended or answers no longer.
+        """
+        self._ask(picture, prompted=True)
+        for run in range(-frames, runs):
+            durations = self._ask(picture, prompted=False)
+            if run >= 0:
+                samples.add(NODE, durations)
+                progress()
+
+    def watch_camera(
+        self, picture: npt.NDArray[np.uint8], camera: CameraFacts, answers: int,
+        samples: Samples, progress: Callable[[], None],
+    ) -> None:
+        """
+        Publish images at ``camera.rate`` until so many are answered; the node tracks already.
+
+        Notes in ``camera`` what became of them. Stage ``total at ... images a second``: from an
+        image's publication to its masks' reception, which includes the wait for the one in work.
+
+        :raises BenchmarkError: the node has ended or answers no longer.
+        """
+        stage = f'total at {camera.rate:g} images a second'
+        image = _message(picture)
+        came, dropped = self._count('images'), self._count('frames dropped')
+        published: dict[int, float] = {}
+        self._masks.clear()
+        begin = last = time.perf_counter()
+        while camera.answered < answers:
+            # The camera does not wait: what is late is published at once.
+            self._spin_for(begin + camera.published / camera.rate - time.perf_counter())
+            image.header.stamp = self._node.get_clock().now().to_msg()
+            published[_nanoseconds(image)] = time.perf_counter()
+            self._images.publish(image)
+            camera.published += 1
+            masks, self._masks = self._masks, []
+            for stamp, at in masks:
+                if stamp in published and camera.answered < answers:
+                    last = at
+                    camera.answered += 1
+                    samples.add(NODE, {stage: at - published[stamp]})
+                    progress()
+            camera.seconds = time.perf_counter() - begin
+            if time.perf_counter() - last > ANSWER_TIMEOUT:
+                raise self._no_answers(f'for {ANSWER_TIMEOUT:g} s')
+        # Of the images that the node tells of in its next diagnostics.
+        self._figures.clear()
+        self._spin_until(lambda: bool(self._figures), DIAGNOSTICS_TIMEOUT)
+        camera.dropped = self._count('frames dropped') - dropped
+        camera.lost = camera.published - (self._count('images') - came)
+
+    def _ask(self, picture: npt.NDArray[np.uint8], prompted: bool) -> dict[str, float]:
+        """Publish an image until it is answered; returns seconds by stage of that."""
+        for _ in range(LOST_IN_A_ROW):
+            durations = self._ask_once(picture, prompted)
+            self.peak_memory = peak_memory(self._process.pid) or self.peak_memory
+            if durations is not None:
+                return durations
+            self.lost += 1
+        raise self._no_answers(f'{LOST_IN_A_ROW} images in a row')
+
+    def _no_answers(self, what: str) -> BenchmarkError:
+        return BenchmarkError(
+            f'{what} got no masks (the node: {self._figures.get("last error", "no error")}); see '
+            f'"Images get lost" in docs/node.md, and the log of the node, {self._log}')
+
+    def _ask_once(
+        self, picture: npt.NDArray[np.uint8], prompted: bool,
+    ) -> dict[str, float] | None:
+        """Publish an image, and a point on it; returns seconds by stage, None: no answer."""
+        image = _message(picture)
         image.header.stamp = self._node.get_clock().now().to_msg()
         stamp = _nanoseconds(image)
-        x, y = make_prompts(1, width, height)[0].points[0]
-        # Always the same object: the node remembers no more of them with every run.
+        x, y = make_prompts(1, image.width, image.height)[0].points[0]
         prompt = Prompt(header=image.header, object_id=1, points=[Point(x=float(x), y=float(y))])
-        answers, refused = self._count('answers'), self._count('prompts refused')
+        before = {what: self._count(what) for what in ('images', 'answers', 'prompts refused')}
         self._masks.clear()
         begin = time.perf_counter()
         self._images.publish(image)
-        self._prompts.publish(prompt)
-        # The prompt of an image that got lost is refused after a second.
+        if prompted:
+            self._prompts.publish(prompt)
+
+        def is_lost() -> bool:  # the prompt of a lost image is refused after a second
+            return self._count('prompts refused') > before['prompts refused'] or (
+                time.perf_counter() > begin + ARRIVAL_TIMEOUT
+                and self._count('images') == before['images'])
+
         self._spin_until(
-            lambda: any(its == stamp for its, _ in self._masks)
-            or self._count('prompts refused') > refused, ANSWER_TIMEOUT)
+            lambda: any(its == stamp for its, _ in self._masks) or is_lost(), ANSWER_TIMEOUT)
         received = next((at for its, at in self._masks if its == stamp), None)
         if received is None or not self._spin_until(
-                lambda: self._count('answers') > answers, DIAGNOSTICS_TIMEOUT):
+                lambda: self._count('answers') > before['answers'], DIAGNOSTICS_TIMEOUT):
             return None
         total = received - begin
-        stages = {stage: self._milliseconds(stage) / 1e3 for stage in _STAGES}
-        return {'total': total, **stages,
-                'overhead': total - stages['encode'] - stages['decode']}
+        stages = {stage: self._milliseconds(stage) / 1e3 for stage in self._stages}
+        model = sum(seconds for stage, seconds in stages.items() if stage in MODEL_STAGES)
+        return {'total': total, **stages, 'overhead': total - model}
 
     def _count(self, what: str) -> int:
         return int(self._figures.get(what, '0'))
@@ -198,13 +272,22 @@ class RunningNode:
     def _spin_until(self, condition: Callable[[], bool], timeout: float) -> bool:
         end = time.monotonic() + timeout
         while not condition():
-            if self._process.poll() is not None:
-                raise BenchmarkError(f'the node ended by itself: {self._last_line()} (all of it: '
-                                     f'{self._log})')
             if time.monotonic() > end:
                 return False
-            self._executor.spin_once(timeout_sec=0.05)
+            self._spin_once(0.05)
         return True
+
+    def _spin_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self._spin_once(0.0)  # also where there is no time left
+        while (left := end - time.monotonic()) > 0.0:
+            self._spin_once(left)
+
+    def _spin_once(self, timeout: float) -> None:
+        if self._process.poll() is not None:
+            raise BenchmarkError(f'the node ended by itself: {self._last_line()} (all of it: '
+                                 f'{self._log})')
+        self._executor.spin_once(timeout_sec=timeout)
 
     def _last_line(self) -> str:
         lines = self._log.read_text(encoding='utf-8', errors='replace').strip().splitlines()
@@ -217,6 +300,14 @@ class RunningNode:
         for status in message.status:
             if status.name.startswith(f'{self._namespace}/sam2:'):
                 self._figures = {item.key: item.value for item in status.values}
+
+
+def _message(picture: npt.NDArray[np.uint8]) -> Image:
+    height, width = picture.shape[:2]
+    image = Image(height=height, width=width, encoding='rgb8', step=3 * width,
+                  data=array.array('B', picture.tobytes()))
+    image.header.frame_id = 'camera'
+    return image
 
 
 def _nanoseconds(message: Any) -> int:

@@ -14,7 +14,6 @@ import numpy as np
 OURS = 'sam2_ros'
 PYTORCH = 'pytorch'
 NODE = 'node'
-_ORDER = (OURS, PYTORCH, NODE)
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,14 @@ class Series:
 
 
 class Samples:
-    """Durations by contender and stage."""
+    """
+    Durations by contender and stage.
 
-    def __init__(self) -> None:
+    :param contenders: who may be measured, in the order in which they are shown.
+    """
+
+    def __init__(self, *contenders: str) -> None:
+        self.contenders = contenders
         self._seconds: dict[tuple[str, str], list[float]] = {}
 
     def add(self, contender: str, durations: Mapping[str, float]) -> None:
@@ -63,7 +67,7 @@ class Samples:
         """Return what was measured, of one contender or of all, one contender after another."""
         found = [Series(who, stage, tuple(seconds))
                  for (who, stage), seconds in self._seconds.items() if contender in (None, who)]
-        return sorted(found, key=lambda series: _ORDER.index(series.contender))
+        return sorted(found, key=lambda series: self.contenders.index(series.contender))
 
     def find(self, contender: str, stage: str) -> Series | None:
         """Return the runs of one stage, None if there are none."""

@@ -18,7 +18,7 @@ from sam2_ros.evaluate.samples import NODE, OURS, PYTORCH, Samples
 @pytest.mark.parametrize('runs', [0, 1, 40])
 def test_a_png_that_can_be_read(tmp_path: Path, runs: int) -> None:
     """However many runs there are; none where Ctrl-C came early."""
-    samples = Samples()
+    samples = Samples(OURS, PYTORCH, NODE)
     for run in range(runs):
         for contender in (OURS, PYTORCH, NODE):
             samples.add(contender, {'encode': 0.5 + 0.01 * run, 'decode 1': 0.1, 'zero': 0.0})

@@ -22,23 +22,23 @@ from sam2_ros.evaluate.scene import make_picture
 
 def test_node_that_does_not_start(tmp_path: Path) -> None:
     """The error has the node's own last line and names its log."""
-    node = RunningNode(tmp_path / 'no_bundle', 'cpu', 1, tmp_path)
+    node = RunningNode(tmp_path / 'no_bundle', 'cpu', 1, tmp_path, 'prompt')
     with node, pytest.raises(BenchmarkError, match=r'ended by itself: .*no_bundle') as error:
         node.wait()
-    assert str(tmp_path / 'node.log') in str(error.value)
+    assert str(tmp_path / 'node_prompt.log') in str(error.value)
 
 
 def test_node_that_dies(nano_bundle: Path, tmp_path: Path) -> None:
     """What was measured until then stays, and no process is left."""
-    samples = Samples()
-    with RunningNode(nano_bundle, 'cpu', 1, tmp_path) as node:
+    samples = Samples(NODE)
+    with RunningNode(nano_bundle, 'cpu', 1, tmp_path, 'prompt') as node:
         node.wait()
 
         def kill_it() -> None:
             node._process.kill()
 
         with pytest.raises(BenchmarkError, match='ended by itself'):
-            node.measure(make_picture(64, 48), 5, samples, kill_it)
+            node.measure_prompts(make_picture(64, 48), 5, samples, kill_it)
     total = samples.find(NODE, 'total')
     assert total is not None
     assert len(total.seconds) == 1
@@ -49,17 +49,17 @@ def test_lost_images(
     nano_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One lost image is counted and made up for, five in a row are an error."""
-    samples = Samples()
-    with RunningNode(nano_bundle, 'cpu', 1, tmp_path) as node:
+    samples = Samples(NODE)
+    with RunningNode(nano_bundle, 'cpu', 1, tmp_path, 'prompt') as node:
         node.wait()
-        ask, answers = node._ask, iter([False, True, True, True, False, True])
+        ask, answers = node._ask_once, iter([False, True, True, True, False, True])
 
-        def sometimes(picture: Any) -> dict[str, float] | None:
-            return ask(picture) if next(answers, False) else None
+        def sometimes(picture: Any, prompted: bool) -> dict[str, float] | None:
+            return ask(picture, prompted) if next(answers, False) else None
 
-        monkeypatch.setattr(node, '_ask', sometimes)
+        monkeypatch.setattr(node, '_ask_once', sometimes)
         with pytest.raises(BenchmarkError, match='5 images in a row got no masks'):
-            node.measure(make_picture(64, 48), 5, samples, lambda: None)
+            node.measure_prompts(make_picture(64, 48), 5, samples, lambda: None)
     total = samples.find(NODE, 'total')
     assert total is not None
     assert len(total.seconds) == 2  # four answers, two of them to warm up
@@ -68,7 +68,7 @@ def test_lost_images(
 
 def test_the_process_ends_with_the_measurement(nano_bundle: Path, tmp_path: Path) -> None:
     """Ctrl-C to the benchmark ends the node, which is in a session of its own."""
-    node = RunningNode(nano_bundle, 'cpu', 1, tmp_path)
+    node = RunningNode(nano_bundle, 'cpu', 1, tmp_path, 'prompt')
 
     def interrupted() -> None:
         with node:
@@ -84,12 +84,12 @@ def test_the_process_ends_with_the_measurement(nano_bundle: Path, tmp_path: Path
 
 def test_image_that_never_comes(nano_bundle: Path, tmp_path: Path) -> None:
     """The node refuses the prompt, which ends the waiting; the image counts as lost."""
-    samples = Samples()
-    with RunningNode(nano_bundle, 'cpu', 1, tmp_path) as node:
+    samples = Samples(NODE)
+    with RunningNode(nano_bundle, 'cpu', 1, tmp_path, 'prompt') as node:
         node.wait()
         node._images = node._node.create_publisher(Image, 'elsewhere', 10)
         said = r'5 images .* no masks \(the node: .*no image has come'
         with pytest.raises(BenchmarkError, match=said):
-            node.measure(make_picture(64, 48), 1, samples, lambda: None)
+            node.measure_prompts(make_picture(64, 48), 1, samples, lambda: None)
     assert node.lost == 5
     assert samples.series() == []

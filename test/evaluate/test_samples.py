@@ -11,7 +11,7 @@ from sam2_ros.evaluate.samples import NODE, OURS, PYTORCH, Samples
 
 def test_figures_of_a_series() -> None:
     """Median and 95th percentile, in milliseconds; the runs stay in their order."""
-    samples = Samples()
+    samples = Samples(OURS, PYTORCH, NODE)
     for milliseconds in (3.0, 1.0, 2.0):
         samples.add(OURS, {'encode': milliseconds / 1e3})
     series = samples.find(OURS, 'encode')
@@ -24,7 +24,7 @@ def test_figures_of_a_series() -> None:
 
 def test_contenders_keep_their_order() -> None:
     """Who ran first changes with every run; tables do not."""
-    samples = Samples()
+    samples = Samples(OURS, PYTORCH, NODE)
     for name in (NODE, PYTORCH, OURS):
         samples.add(name, {'encode': 1.0, 'decode 1': 1.0})
     assert [(series.contender, series.stage) for series in samples.series()] == [
@@ -34,7 +34,7 @@ def test_contenders_keep_their_order() -> None:
 
 def test_ratio_is_taken_run_by_run() -> None:
     """A machine that slows down threefold for both leaves the ratio alone."""
-    samples = Samples()
+    samples = Samples(OURS, PYTORCH, NODE)
     for slowness in (1.0, 1.0, 3.0, 3.0, 3.0):
         samples.add(OURS, {'encode': 0.6 * slowness})
         samples.add(PYTORCH, {'encode': 0.8 * slowness})

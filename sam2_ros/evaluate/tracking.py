@@ -1,0 +1,147 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A tracked frame and its stages, timed in this process: ours, and names for everybody's."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnxruntime import InferenceSession
+
+from sam2_ros.evaluate.latency import Step
+from sam2_ros.evaluate.samples import OURS
+from sam2_ros.evaluate.scene import make_prompts
+from sam2_ros.model.bundle import Bundle
+from sam2_ros.model.prompts import Prompt
+from sam2_ros.model.providers import ProviderOptions
+from sam2_ros.model.video_tracker import VideoTracker
+
+#: Objects that are tracked at once.
+OBJECTS = (1, 4)
+#: Recent memories beside the prompted frame that are tried, where the model has more of them.
+MEMORIES = (4, 2, 1, 0)
+#: Frames that are timed, by default; each takes seconds, and they vary little.
+RUNS = 10
+#: The whole of a tracked frame, and the part of it that is not spent in ONNX Runtime.
+STEP, HOST = 'step', 'host'
+#: What a step consists of, as the tracker names it, and of that what the model does.
+STAGES = ('resize', 'encode', 'memory_attention', 'decode', 'fill_holes', 'memory_encode',
+          'upscale')
+MODEL_STAGES = ('encode', 'memory_attention', 'decode', 'memory_encode')
+
+
+def tracking_name(who: str, objects: int) -> str:
+    """Return the contender that tracks so many objects."""
+    return f'{who}, {objects} object{"s" if objects > 1 else ""}'
+
+
+def memories_stage(memories: int) -> str:
+    """Return the stage of a step with so many recent memories."""
+    return f'{STEP}, {memories} memor{"y" if memories == 1 else "ies"}'
+
+
+def frames_to_full_memory(bundle: Bundle) -> int:
+    """Return after how many tracked frames the next one attends to all that it ever will."""
+    tracking = bundle.manifest.tracking
+    assert tracking is not None
+    memories = 1 + (tracking.num_maskmem - 2) * tracking.memory_temporal_stride
+    return max(memories, tracking.max_object_pointers - 1)
+
+
+class OurTracking:
+    """
+    ``VideoTracker.step`` on one picture again and again, with ``objects`` objects.
+
+    What the frames show does not change the work on them. One object is also tracked with fewer
+    memories.
+
+    :param progress: called after each of the frames that fill the memory.
+    """
+
+    def __init__(
+        self, bundle: Bundle, provider: str, options: ProviderOptions,
+        picture: npt.NDArray[np.uint8], objects: int, progress: Callable[[], None],
+    ) -> None:
+        assert bundle.manifest.tracking is not None
+        self.name = tracking_name(OURS, objects)
+        self._tracker = VideoTracker(bundle, provider, options)
+        self._picture = picture
+        self._recent = bundle.manifest.tracking.num_maskmem - 1
+        height, width = picture.shape[:2]
+        begin_tracking(self._tracker, picture, make_prompts(objects, width, height))
+        for _ in range(frames_to_full_memory(bundle)):
+            self._tracker.step(picture)
+            progress()
+        self._memories = [count for count in MEMORIES if count < self._recent]
+        self._tries_memories = objects == 1
+
+    @property
+    def steps(self) -> list[Step]:
+        """What one run does, in order."""
+        if not self._tries_memories:
+            return [self._step]
+        return [self._step, *(partial(self._step_with, count) for count in self._memories)]
+
+    def _step(self) -> dict[str, float]:
+        with _time_in_onnxruntime() as spent:
+            begin = time.perf_counter()
+            self._tracker.step(self._picture)
+            total = time.perf_counter() - begin
+        timings = self._tracker.last_timings
+        return {STEP: total, **{stage: timings[stage] for stage in STAGES},
+                HOST: total - sum(spent)}
+
+    def _step_with(self, memories: int) -> dict[str, float]:
+        """Step with fewer memories; after the fewest, the memory is filled again, untimed."""
+        tracker = self._tracker
+        full = tracker.tracking
+        tracker.tracking = dataclasses.replace(full, memories=memories)
+        begin = time.perf_counter()
+        tracker.step(self._picture)
+        total = time.perf_counter() - begin
+        tracker.tracking = full
+        if memories == self._memories[-1]:
+            for _ in range(self._recent):
+                tracker.step(self._picture)
+        return {memories_stage(memories): total}
+
+
+def begin_tracking(
+    tracker: VideoTracker, picture: npt.NDArray[np.uint8], prompts: Sequence[Prompt],
+) -> None:
+    """Show a picture to a tracker and give it an object for each prompt, from 0 on."""
+    tracker.step(picture)
+    for object_id, prompt in enumerate(prompts):
+        tracker.add(object_id, prompt)
+
+
+@contextmanager
+def _time_in_onnxruntime() -> Iterator[list[float]]:
+    """
+    Give a list that gets the seconds of every run of a graph, whoever runs it.
+
+    Taken from outside and not from the tracker's own stopwatch, which also sees the work of the
+    host around a graph.
+    """
+    spent: list[float] = []
+    run = InferenceSession.run_with_iobinding
+
+    def timed(session: Any, *arguments: Any) -> Any:
+        begin = time.perf_counter()
+        try:
+            return run(session, *arguments)
+        finally:
+            spent.append(time.perf_counter() - begin)
+
+    InferenceSession.run_with_iobinding = timed
+    try:
+        yield spent
+    finally:
+        InferenceSession.run_with_iobinding = run
