@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What scenes are made of: photographs, sprites and meshes of packages, found where they are installed.
+Assets of scenes: photographs, sprites and meshes of packages, found where they are installed.
 
 Nothing of it ships with sam2_ros. ``SOURCES`` is the whole list, with licences, and says what is
 for training and what is held out; docs/scenes.md has the same table and how to get the packages.
@@ -10,7 +10,6 @@ for training and what is held out; docs/scenes.md has the same table and how to 
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -58,7 +57,7 @@ def _all(split: str) -> Callable[[str], str]:
 
 def _by_folder(path: str) -> str:
     """Split by folder, so that the variants of a drawing, which lie side by side, stay together."""
-    return _by_hash(os.path.dirname(path))
+    return _by_hash(str(Path(path).parent))
 
 
 def _by_emoji(path: str) -> str:

@@ -14,33 +14,8 @@ from numpy.typing import NDArray
 from sam2_ros.train.composites import Composer
 from sam2_ros.train.layers import CutOut, Placed, compose
 from sam2_ros.train.material import Material
+from sam2_ros.train.motion import Wave
 from sam2_ros.train.textures import Image, Rng
-
-
-@dataclass(frozen=True)
-class Wave:
-    """A smooth function of time: a constant, a slope and two waves; time in frames."""
-
-    constant: float
-    slope: float = 0
-    amplitudes: tuple[float, ...] = ()
-    periods: tuple[float, ...] = ()
-    phases: tuple[float, ...] = ()
-
-    @staticmethod
-    def random(rng: Rng, constant: float, slope: float, amplitude: float) -> Wave:
-        """Return a wave whose slope and amplitudes are normal, with these deviations."""
-        return Wave(
-            constant, rng.normal(0, slope),
-            tuple(rng.normal(0, amplitude, 2) * (1, .4)), tuple(rng.uniform((30, 12), (90, 40))),
-            tuple(rng.uniform(0, 2 * np.pi, 2)))
-
-    def at(self, time: float) -> float:
-        """Return the value at a time; at time 0 it is the constant."""
-        waves = (amplitude * (np.sin(2 * np.pi * time / period + phase) - np.sin(phase))
-                 for amplitude, period, phase in zip(
-                     self.amplitudes, self.periods, self.phases, strict=True))
-        return self.constant + self.slope * time + sum(waves)
 
 
 @dataclass(frozen=True)
@@ -105,7 +80,8 @@ def _moving(rng: Rng, thing: Placed, size: int) -> Moving:
     x, y = np.array(thing.centre) / size
     return Moving(
         thing,
-        x=Wave.random(rng, float(x), .03 * pace, pace), y=Wave.random(rng, float(y), .03 * pace, pace),
+        x=Wave.random(rng, float(x), .03 * pace, pace),
+        y=Wave.random(rng, float(y), .03 * pace, pace),
         scale=Wave.random(rng, 0, .003, .15), angle=Wave.random(rng, thing.angle, .01, .3),
         shear=Wave.random(rng, thing.shear, 0, .08), sway=Wave.random(rng, 0, 0, .03))
 

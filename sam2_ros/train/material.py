@@ -70,22 +70,30 @@ class Material:
         number = int(rng.integers(len(self.assets.sprites)))
         return self._sprite(number), self.assets.sprites[number].key
 
+    def kept_file(self, folder: str, name: str, content: Callable[[], bytes]) -> Path:
+        """Return a file of the cache folder, which is made with ``content()`` if it is missing."""
+        file = self._cache / folder / name
+        if not file.exists():
+            write_whole(file, content())
+        return file
+
+    def kept(self, folder: str, name: str, content: Callable[[], bytes]) -> Image:
+        """Return a picture of the cache folder; :raises TrainError: it is damaged."""
+        file = self.kept_file(folder, f'{name}.png', content)
+        picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        if picture is None:
+            raise TrainError(f'{file}: not a picture; remove it and start again')
+        return _rgb(picture)
+
     def _read_photograph(self, number: int) -> Image:
-        return self._kept(self.assets.photographs[number], 'photograph', _scaled_photograph)
+        return self._scaled(self.assets.photographs[number], 'photograph', _scaled_photograph)
 
     def _read_sprite(self, number: int) -> Image:
-        return self._kept(self.assets.sprites[number], 'sprite', _scaled_sprite)
+        return self._scaled(self.assets.sprites[number], 'sprite', _scaled_sprite)
 
-    def _kept(self, asset: Asset, kind: str, scale: Callable[[Image], Image]) -> Image:
-        """Return the scaled asset from the cache folder, where it is put if it is missing."""
+    def _scaled(self, asset: Asset, folder: str, scale: Callable[[Image], Image]) -> Image:
         name = ''.join(letter if letter.isalnum() else '_' for letter in asset.key)
-        kept = self._cache / kind / f'{name}.png'
-        if not kept.exists():
-            write_whole(kept, encoded(scale(_decoded(asset))))
-        picture = cv2.imread(str(kept), cv2.IMREAD_UNCHANGED)
-        if picture is None:
-            raise TrainError(f'{kept}: not a picture; remove it and start again')
-        return _rgb(picture)
+        return self.kept(folder, name, lambda: encoded(scale(_decoded(asset))))
 
 
 def write_whole(file: Path, content: bytes) -> None:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +20,7 @@ from sam2_ros.train.composites import Composer
 from sam2_ros.train.errors import TrainError
 from sam2_ros.train.layers import compose
 from sam2_ros.train.material import Material, default_cache
+from sam2_ros.train.renders import Renderer
 from sam2_ros.train.textures import Image, Rng
 
 _LOG = logging.getLogger(__name__)
@@ -99,42 +102,79 @@ class SceneGenerator:
         found = Assets.find(split, assets)
         if found.missing:
             _tell_missing(found, partial)
+        if kind == 'render' and not found.meshes:
+            raise TrainError('nothing to render: no meshes here; pip install pybullet')
         self.split, self.size, self.seed, self.kind = split, size, seed, kind
         self._material = Material(found, default_cache() if cache is None else cache)
-        self._composer = Composer(self._material, None)
+        self._renderer = _renderer(self._material, kind)
+        self._composer = Composer(self._material, self._renderer and self._renderer.cut_out)
 
     def image(self, index: int) -> Scene:
-        """Return picture ``index``."""
-        rng = self._rng(0, index)
-        background, things = self._composer.scene(rng, self.size, nested=self.split == 'train')
-        image, masks = compose(background, things)
-        shown = masks.sum((1, 2)) >= self._smallest
-        return Scene(image, masks[shown], _chosen([thing.cut_out.name for thing in things], shown),
-                     'composite')
+        """Return picture ``index``, with one instance or more."""
+        return next(scene for rng in self._attempts(0, index)
+                    if (scene := self._attempt(rng)).masks.size)
 
     def clip(self, index: int, frames: int = 8) -> Clip:
         """
-        Return ``frames`` frames of clip ``index``.
+        Return ``frames`` frames of clip ``index``, with one instance or more in the first frame.
 
         Of training clips, some are calm and some skip frames; held-out clips are calm.
         """
-        rng = self._rng(1, index)
+        if frames < 1:
+            raise TrainError(f'a clip of {frames} frames: 1 or more are needed')
+        return next(clip for rng in self._attempts(1, index)
+                    if (clip := self._attempt_clip(rng, frames)).masks[0].any())
+
+    def _attempt(self, rng: Rng) -> Scene:
+        renderer = self._renderer_of(rng, RENDERED_IMAGES)
+        if renderer is None:
+            background, things = self._composer.scene(rng, self.size, self.split == 'train')
+            image, masks = compose(background, things)
+            names, kind = [thing.cut_out.name for thing in things], 'composite'
+        else:
+            image, masks, names = renderer.scene(rng, self.size)
+            kind = 'render'
+        shown = masks.sum((1, 2)) >= self._smallest
+        return Scene(image, masks[shown], _chosen(names, shown), kind)
+
+    def _attempt_clip(self, rng: Rng, frames: int) -> Clip:
         step = float(rng.choice([1, 2, 4])) if self.split == 'train' else 1.
-        images, masks, names = moving_scene(
-            rng, self._composer, self._material, self.size, frames, step)
+        renderer = self._renderer_of(rng, RENDERED_CLIPS)
+        if renderer is None:
+            images, masks, names = moving_scene(
+                rng, self._composer, self._material, self.size, frames, step)
+            kind = 'composite'
+        else:
+            images, masks, names = renderer.clip(rng, self.size, frames, step)
+            kind = 'render'
         # What peeps out by a few pixels cannot be told from what is hidden.
         masks &= masks.sum((2, 3), keepdims=True) >= self._smallest / 4
         shown = masks.sum((2, 3)).max(0) >= self._smallest
-        return Clip(images, masks[:, shown], _chosen(names, shown), 'composite')
+        return Clip(images, masks[:, shown], _chosen(names, shown), kind)
+
+    def _renderer_of(self, rng: Rng, share: float) -> Renderer | None:
+        """Return the renderer if the scene is to be rendered: ``kind`` says, or chance."""
+        rendered = rng.random() < share if self.kind is None else self.kind == 'render'
+        return self._renderer if rendered else None
 
     @property
     def _smallest(self) -> float:
         return SMALLEST * (self.size / 256) ** 2
 
-    def _rng(self, stream: int, index: int) -> Rng:
+    def _attempts(self, stream: int, index: int) -> Iterator[Rng]:
+        """Yield a generator of random numbers for each attempt at a scene: some turn out empty."""
         if index < 0:
             raise TrainError(f'an index of {index}: 0 or more is needed')
-        return np.random.default_rng([self.seed, SPLITS.index(self.split), stream, index])
+        for attempt in itertools.count():
+            yield np.random.default_rng(
+                [self.seed, SPLITS.index(self.split), stream, index, attempt])
+
+
+def _renderer(material: Material, kind: str | None) -> Renderer | None:
+    """Return what draws scenes of this material; None where no scene is to be drawn."""
+    if kind == 'composite' or not material.assets.meshes:
+        return None
+    return Renderer(material)
 
 
 def _chosen(names: list[str], shown: NDArray[np.bool_]) -> tuple[str, ...]:
