@@ -7,3 +7,7 @@ from sam2_ros.model.errors import Sam2RosError
 
 class BenchmarkError(Sam2RosError):
     """A measurement cannot be made, or cannot be kept."""
+
+
+class EvaluationError(Sam2RosError):
+    """An evaluation cannot be made, or cannot be kept."""

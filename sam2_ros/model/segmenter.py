@@ -42,6 +42,7 @@ class Segmentation:
     iou_predictions: FloatArray
     object_score: float
     image_size: tuple[int, int]
+    _first: int
     _decoded: FloatArray
     _threshold: float
     _stopwatch: Stopwatch
@@ -55,6 +56,11 @@ class Segmentation:
     def best(self) -> int:
         """Index of the candidate with the highest predicted IoU."""
         return int(self.iou_predictions.argmax())
+
+    @property
+    def chosen(self) -> int:
+        """Which of the decoder's four masks the best one is: 0 the single one, 1 to 3 the three."""
+        return self._first + self.best
 
     def mask(self, index: int | None = None) -> Mask:
         """Return a candidate, the best by default, at the image's size."""
@@ -179,7 +185,7 @@ class ImageSegmenter:
         chosen = choose(decoded, multimask, constants)
         # A copy: an answer that is kept must not keep those of all objects of the decoder's call.
         return Segmentation(
-            decoded.iou_predictions[chosen].copy(), decoded.object_score, image_size,
+            decoded.iou_predictions[chosen].copy(), decoded.object_score, image_size, chosen.start,
             decoded.masks[chosen].copy(), constants.mask_threshold, self._network.stopwatch)
 
 
