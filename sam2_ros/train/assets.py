@@ -45,7 +45,7 @@ class Source:
     licence: str
     # Globs below the folder of assets, or below the Python module `module`.
     patterns: tuple[str, ...]
-    # Says what of it is held out, in words, and which split an asset's path is in.
+    # Says what of it is held out, in words, and which split an asset's path is in ('': in none).
     held_out: str
     split: Callable[[str], str]
     module: str = ''
@@ -71,8 +71,9 @@ def _by_hash(group: str) -> str:
 
 
 def _by_number(path: str) -> str:
-    """Split the thousand numbered meshes: 900 to 999 are held out."""
-    return SPLITS[int(Path(path).stem) >= 900]
+    """Split the thousand numbered meshes: 900 to 999 are held out; 168 has no numbers in it."""
+    number = int(Path(path).stem)
+    return '' if number == 168 else SPLITS[number >= 900]
 
 
 _WALLPAPER = 'usr/share/wallpapers/*/contents/images'

@@ -37,7 +37,7 @@ def read_obj(file: Path) -> Mesh:
         elif words[:1] == ['f']:
             corners = [int(word.partition('/')[0]) for word in words[1:]]
             triangles += [[corners[0], *pair] for pair in itertools.pairwise(corners[1:])]
-    if not triangles:
+    if not triangles or not np.isfinite(vertices).all():
         raise TrainError(f'{file}: no mesh in it')
     return Mesh(np.array(vertices), np.array(triangles, np.intp) - 1)
 
