@@ -31,6 +31,8 @@ class DataOptions:
 
     train: Path
     held_out: Path
+    #: Frames of each clip to train on.
+    train_frames: int = 12
     #: How many of the held-out images and clips a validation uses, and frames of a clip.
     images: int = 100
     clips: int = 10

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 import numpy as np
@@ -16,30 +16,35 @@ from sam2.modeling.sam2_base import SAM2Base
 
 from sam2_ros.export.configs import load_model, random_model
 from sam2_ros.export.options import checked_image_size
-from sam2_ros.train.config import TrainConfig
+from sam2_ros.train.config import DataOptions, TrainConfig
 from sam2_ros.train.errors import TrainError
 from sam2_ros.train.initialise import initialise_memory
 from sam2_ros.train.losses import MaskLosses
-from sam2_ros.train.tasks import ClipTask, ShotSource
+from sam2_ros.train.rollout import Clip
+from sam2_ros.train.shards import Shards
+from sam2_ros.train.shots import SceneShots
+from sam2_ros.train.tasks import ClipTask, Shot, joined, resized
 from sam2_ros.train.trainer import Trainer
 from sam2_ros.train.validation import HeldOut
 
+#: Of a held-out object on its first frame, as a share of the picture: 150 pixels of 256 x 256.
+_SMALLEST = 150 / 256**2
 #: Pictures that starting values are computed from.
 _PICTURES = 24
 
 
-def train(
-    config: TrainConfig, source: ShotSource, held_out: HeldOut,
-) -> int:
+def train(config: TrainConfig) -> None:
     """
-    Train as ``config`` says, from the state in its folder if there is one; return 0.
+    Train as ``config`` says, from the state in its folder if there is one.
 
-    :raises TrainError: a device that is not there, a checkpoint or a state that does not fit.
+    :raises TrainError: a device or scenes that are not there, a checkpoint or a state that does
+        not fit.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     device = _device(config.device)
     size = checked_image_size(config.model, config.image_size)
+    source = SceneShots(Shards(config.data.train), config.data.train_frames)
     losses = MaskLosses(config.losses)
     tasks = [ClipTask(source, options, losses, size) for options in config.tasks]
     model = _model(config).to(device)
@@ -49,10 +54,35 @@ def train(
             torch.manual_seed(config.run.seed)
             initialise_memory(model, pictures)
     trainer = Trainer(
-        model, tasks, held_out, config.schedule, config.run, identity=_identity(config))
+        model, tasks, held_out(config.data, size), config.schedule, config.run,
+        identity=_identity(config))
     with _stop_at_signals(trainer):
         trainer.run()
-    return 0
+
+
+def held_out(data: DataOptions, size: int) -> HeldOut:
+    """Return the validation; :raises TrainError: the folder has too few scenes for it."""
+    shards = Shards(data.held_out)
+    for count, wanted, what in (
+            (shards.image_count, data.images, 'images'), (shards.clip_count, data.clips, 'clips')):
+        if count < wanted:
+            raise TrainError(
+                f'{data.held_out}: has {count} {what}, data.{what} asks for {wanted}')
+    images = (shards.image(index) for index in range(data.images))
+    clips = (shards.clip(index, data.frames) for index in range(data.clips))
+    return HeldOut(
+        _clips((Shot(scene.image[None], scene.masks[None], (0,)) for scene in images), size),
+        _clips((Shot(clip.images, clip.masks, tuple(range(data.frames))) for clip in clips), size))
+
+
+def _clips(shots: Iterable[Shot], size: int) -> list[Clip]:
+    """Return shots with the objects that can be prompted on their first frame, if any."""
+    clips = []
+    for shot in shots:
+        prompted = np.flatnonzero(shot.masks[0].mean(axis=(1, 2)) >= _SMALLEST)
+        if prompted.size:
+            clips.append(joined([resized(shot, prompted, size)]))
+    return clips
 
 
 def _device(name: str) -> torch.device:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -101,11 +102,12 @@ class Trainer:
     def __init__(
         self, model: nn.Module, tasks: Sequence[Task], validation: Validation,
         schedule: ScheduleOptions, options: RunOptions,
-        write: Callable[[str], None] = print, identity: str = '',
+        write: Callable[[str], None] | None = None, identity: str = '',
     ) -> None:
         """
         Prepare a run of ``model``, which is trained in place on the device that it is on.
 
+        :param write: takes a line of progress; None: print.
         :param identity: of what may not change when a run goes on; a state with another one is
             refused.
         :raises TrainError: no parameter is left to train, or a state that cannot be taken.
@@ -119,7 +121,7 @@ class Trainer:
         self.step = 0
         self.best = -math.inf
         self._stopping = False
-        self._write = write
+        self._write = write or partial(print, flush=True)
         self._optimizer = _optimizer(model, schedule)
         self._average = {
             name: value.detach().clone().float() for name, value in model.state_dict().items()}
