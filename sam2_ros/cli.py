@@ -34,8 +34,15 @@ COMMANDS = {
         'sam2_ros.export.command', 'turn a SAM 2 or SAM 2.1 checkpoint into a bundle'),
     'checkpoints': Command(
         'sam2_ros.export.checkpoints_command', 'list and download the official checkpoints'),
+    'scenes': Command(
+        'sam2_ros.train.scenes_command', 'write scenes with exact masks'),
+    'train': Command('sam2_ros.train.command', 'train a model on scenes'),
     'info': Command('sam2_ros.model.info_command', 'print what a bundle is'),
     'segment': Command('sam2_ros.model.segment_command', 'segment a photograph, without ROS'),
+    'track': Command(
+        'sam2_ros.model.track_command', 'track objects through a video, without ROS'),
+    'evaluate': Command(
+        'sam2_ros.evaluate.evaluate_command', 'measure accuracy on COCO or DAVIS'),
     'benchmark': Command(
         'sam2_ros.evaluate.benchmark_command', 'measure latency and memory of a bundle'),
     'demo': Command(
@@ -50,16 +57,18 @@ INSTALL = {
         "pip install onnxruntime (or a sibling of it: see README, 'Choosing a provider')",
     'cv2': 'pip install opencv-python-headless (robot: sudo apt install python3-opencv)',
     'numpy': 'pip install numpy (robot: sudo apt install python3-numpy)',
+    'tqdm': 'pip install tqdm (robot: sudo apt install python3-tqdm)',
     'sam2': 'SAM2_BUILD_CUDA=0 pip install --no-deps --no-build-isolation sam2==1.1.0',
     'matplotlib': _PIP.format('evaluate'),
     'psutil': _PIP.format('evaluate'),
-    'tqdm': _PIP.format('evaluate'),
+    'pycocotools': _PIP.format('evaluate'),
+    'PIL': _PIP.format('evaluate'),
     'ament_index_python': _ROS,
     'rclpy': _ROS,
     'sam2_ros.msg': _ROS,
     'sam2_ros.srv': _ROS,
     **dict.fromkeys(
-        ('hydra', 'iopath', 'omegaconf', 'onnx', 'onnxscript', 'onnxsim', 'torch'),
+        ('hydra', 'iopath', 'omegaconf', 'onnx', 'onnxscript', 'onnxsim', 'torch', 'yaml'),
         _PIP.format('export')),
 }
 

@@ -21,7 +21,8 @@ from sam2_ros.model.image_files import read_mask, read_photo, write_png
 from sam2_ros.model.mask_prompts import mask_to_logits
 from sam2_ros.model.masks import Mask
 from sam2_ros.model.overlay import draw_overlay
-from sam2_ros.model.prompts import POSITIVE, Prompt
+from sam2_ros.model.prompt_arguments import Box, Point, parse_box, parse_point
+from sam2_ros.model.prompts import Prompt
 from sam2_ros.model.providers import PROVIDERS
 from sam2_ros.model.segmenter import ImageSegmenter, Segmentation
 from sam2_ros.model.tables import format_table
@@ -40,24 +41,11 @@ equals sign: --box=-5,20,300,400.
 _MULTIMASK = {'auto': None, 'single': False, 'three': True}
 
 
-class _Point(NamedTuple):
-    x: float
-    y: float
-    label: int
-
-
-class _Box(NamedTuple):
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-
-
 class _NextObject(NamedTuple):
     """What ``--object`` leaves among the prompts."""
 
 
-_Part = _Point | _Box | Path
+_Part = Point | Box | Path
 
 
 @dataclass(frozen=True)
@@ -78,10 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--bundle', type=Path, required=True, metavar='DIR', help='what sam2-ros export made')
     parser.add_argument(
-        '--point', dest='parts', action='append', type=_point, metavar='X,Y[,LABEL]',
+        '--point', dest='parts', action='append', type=parse_point, metavar='X,Y[,LABEL]',
         help='a point on the object (label 1, the default) or beside it (label 0); repeatable')
     parser.add_argument(
-        '--box', dest='parts', action='append', type=_box, metavar='X0,Y0,X1,Y1',
+        '--box', dest='parts', action='append', type=parse_box, metavar='X0,Y0,X1,Y1',
         help='two opposite corners of a box around the object')
     parser.add_argument(
         '--mask', dest='parts', action='append', type=Path, metavar='FILE',
@@ -151,12 +139,12 @@ def _objects(parts: Sequence[_Part | _NextObject]) -> list[list[_Part]]:
 def _prompt(
     number: int, parts: Sequence[_Part], image_size: tuple[int, int], mask_size: int,
 ) -> Prompt:
-    points = [part for part in parts if isinstance(part, _Point)]
+    points = [part for part in parts if isinstance(part, Point)]
     try:
         prompt = Prompt(
             points=[(point.x, point.y) for point in points],
             labels=[point.label for point in points],
-            box=_only([part for part in parts if isinstance(part, _Box)], 'boxes'),
+            box=_only([part for part in parts if isinstance(part, Box)], 'boxes'),
             mask=_mask(
                 _only([part for part in parts if isinstance(part, Path)], 'masks'), image_size,
                 mask_size))
@@ -236,35 +224,8 @@ def _report(results: Sequence[_Result], image_size: tuple[int, int]) -> str:
         mask = result.mask
         box = ','.join(map(str, mask.box)) if mask.area else 'nothing found'
         rows.append((
-            name, f'{mask.iou_prediction:.3f}', f'{_sigmoid(mask.object_score):.3f}', box,
+            name, f'{mask.iou_prediction:.3f}', f'{mask.presence:.3f}', box,
             f'{mask.area} px', f'{100 * mask.area / pixels:.1f} %', str(result.file)))
     return format_table(
         ('object', 'predicted IoU', 'is there', 'box', 'area', 'of photo', 'mask'), rows,
         right=('predicted IoU', 'is there', 'area', 'of photo'))
-
-
-def _sigmoid(logit: float) -> float:
-    return float(1.0 / (1.0 + np.exp(-np.float64(logit))))
-
-
-def _point(text: str) -> _Point:
-    values = _numbers(text, (2, 3), 'X,Y or X,Y,LABEL')
-    label = values[2] if len(values) == 3 else float(POSITIVE)
-    if label not in (0.0, 1.0):
-        raise argparse.ArgumentTypeError(
-            f'the label in "{text}" is neither 1 (on the object) nor 0 (beside it)')
-    return _Point(values[0], values[1], int(label))
-
-
-def _box(text: str) -> _Box:
-    return _Box(*_numbers(text, (4,), 'X0,Y0,X1,Y1'))
-
-
-def _numbers(text: str, counts: Sequence[int], form: str) -> list[float]:
-    try:
-        values = [float(value) for value in text.split(',')]
-    except ValueError:
-        values = []
-    if len(values) not in counts:
-        raise argparse.ArgumentTypeError(f'"{text}" is not of the form {form}')
-    return values
