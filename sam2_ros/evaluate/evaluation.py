@@ -239,7 +239,9 @@ class Evaluation:
             if isinstance(options.source, DavisSource):
                 contenders.append('- holes in masks are not filled, as the official code has it '
                                   'on a CPU')
-        drawn = f'Seed {options.seed}; objects of {options.min_area} pixels or more.'
+        drawn = f'Seed {options.seed}.'
+        if options.min_area > 1:
+            drawn += f' Objects of {options.min_area} pixels or more.'
         if options.degradation != Degradation():
             drawn += (f' Every picture is blurred (sigma {options.degradation.blur:g} pixels) and '
                       f'made noisy (sigma {options.degradation.noise:g} of 255).')
