@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sam2_ros.model.masks import Mask, upscale
+from sam2_ros.model.masks import Mask, upscale, upscale_apart
 
 Logits = npt.NDArray[np.float32]
 
@@ -141,3 +141,41 @@ def test_a_crop_lies_in_one_piece_for_messages() -> None:
     _, crop = upscale(smooth(64, 0, 5, -0.5), (200, 300), 0.0)
     assert crop.flags.c_contiguous
     assert set(np.unique(crop)) == {0, 255}
+
+
+# Objects that share an image
+
+@settings(max_examples=60)
+@given(
+    objects=st.integers(1, 4), height=SIDES, width=SIDES, seed=st.integers(0, 2**32 - 1),
+    level=st.floats(-2, 2), threshold=st.sampled_from([0.0, -2.5, 4.0]))
+def test_a_pixel_belongs_to_the_object_with_the_highest_logit(
+    objects: int, height: int, width: int, seed: int, level: float, threshold: float,
+) -> None:
+    """``SAM2Base._apply_non_overlapping_constraints``, of logits above and below the threshold."""
+    size = (height, width)
+    logits = [smooth(64, seed + index, 5, level) for index in range(objects)]
+    scaled = np.stack([full_size(each, size) for each in logits])
+    *_, second, first = np.sort(np.concatenate([np.full((1, *size), threshold), scaled]), axis=0)
+    uncertain = first - second < NEAR_THRESHOLD * np.abs(logits).max()
+    expected = (scaled == scaled.max(axis=0)) & (scaled > threshold) & ~uncertain
+    for (box, crop), pixels in zip(
+            upscale_apart(logits, size, threshold), expected, strict=True):
+        found = Mask(box, crop, size, 0.5, 1.0).to_image() > 0
+        np.testing.assert_array_equal(found & ~uncertain, pixels)
+        rows, columns = (np.flatnonzero(found.any(axis)) for axis in (1, 0))
+        assert box == ((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if len(rows)
+                       else (0, 0, 0, 0))
+
+
+def test_of_equal_logits_the_first_object_gets_the_pixel() -> None:
+    logits = smooth(64, 0, 5, 0)
+    (first, crop), (second, _), (third, _) = upscale_apart(
+        [logits, logits, np.full_like(logits, -1)], (100, 120), 0.0)
+    assert first == upscale(logits, (100, 120), 0.0)[0]
+    assert crop.any()
+    assert second == third == (0, 0, 0, 0)
+
+
+def test_no_objects_no_masks() -> None:
+    assert upscale_apart([], (100, 120), 0.0) == []
