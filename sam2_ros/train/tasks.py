@@ -59,9 +59,9 @@ class TaskOptions:
     dialogues: int = 2
     #: The longest step between two frames of a clip, and how often and how far the second one
     #: is away from the first, so that memories are of long ago.
-    stride: int = 2
+    stride: int = 1
     leaps: float = 0.3
-    leap: int = 40
+    leap: int = 6
     #: Of an object on the first frame, as a share of the picture.
     smallest: float = 0.002
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,12 @@ import pytest
 pytest.importorskip('torch', reason='no PyTorch here: nothing can be trained')
 pytest.importorskip('sam2', reason='no sam2 here: nothing can be trained')
 
-from sam2_ros.train.config import read_config
+from sam2_ros.train.config import DataOptions, TrainConfig, read_config
 from sam2_ros.train.errors import TrainError
+from sam2_ros.train.tasks import TaskOptions
+from sam2_ros.train.trainer import RunOptions, ScheduleOptions
+
+DOCUMENTATION = Path(__file__).parents[2] / 'docs' / 'training.md'
 
 GOOD = """
 model: sam2_nano
@@ -74,3 +79,19 @@ def test_a_bad_config_is_one_line(tmp_path: Path, old: str, new: str, complaint:
 def test_a_config_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r'nothing\.yaml: cannot be read: No such file'):
         read_config(tmp_path / 'nothing.yaml')
+
+
+@pytest.mark.parametrize(('prefix', 'options'), [
+    ('data.', DataOptions), ('schedule.', ScheduleOptions), ('run.', RunOptions),
+    ('tasks[].', TaskOptions)])
+def test_every_setting_is_documented(prefix: str, options: type) -> None:
+    text = DOCUMENTATION.read_text(encoding='utf-8')
+
+    assert [item.name for item in fields(options) if f'`{prefix}{item.name}`' not in text] == []
+
+
+def test_every_name_at_the_top_is_documented() -> None:
+    text = DOCUMENTATION.read_text(encoding='utf-8')
+
+    assert [item.name for item in fields(TrainConfig)
+            if f'`{item.name}`' not in text and f'`{item.name}.' not in text] == []
