@@ -18,7 +18,7 @@ from sam2_ros.export.configs import load_model, random_model
 from sam2_ros.export.options import checked_image_size
 from sam2_ros.train.config import DataOptions, TrainConfig
 from sam2_ros.train.errors import TrainError
-from sam2_ros.train.initialise import initialise_memory
+from sam2_ros.train.initialise import initialise_decoder, initialise_memory
 from sam2_ros.train.losses import MaskLosses
 from sam2_ros.train.rollout import Clip
 from sam2_ros.train.shards import Shards
@@ -95,7 +95,9 @@ def _device(name: str) -> torch.device:
 
 def _model(config: TrainConfig) -> SAM2Base:
     if config.checkpoint is None:
-        return random_model(config.model, config.image_size, config.run.seed)
+        model = random_model(config.model, config.image_size, config.run.seed)
+        initialise_decoder(model)
+        return model
     return load_model(config.model, config.checkpoint, config.image_size)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sam2_ros.export.configs import load_model, random_model
 from sam2_ros.export.options import PROTOTYPE
-from sam2_ros.train.initialise import initialise_memory
+from sam2_ros.train.initialise import initialise_decoder, initialise_memory
 from sam2_ros.train.rollout import Clip, encode, roll_out
 from sam2_ros.train.simulated_user import BOX, CLICK, MASK, Dialogue
 from sam2_ros.train.tasks import ShotSource, joined
@@ -123,3 +123,17 @@ def test_prepared_memory_attention_gives_nearly_the_embedding(clip: Clip) -> Non
     likeness = torch.corrcoef(torch.stack([conditioned.flatten(), seen.flatten()]))[0, 1]
     assert float(likeness) > 0.9
     assert float(conditioned.std() / seen.std()) == pytest.approx(1, abs=0.2)
+
+
+@torch.no_grad()
+def test_a_prepared_decoder_looks_where_the_click_is() -> None:
+    model = random_model('sam2_nano', image_size=128, seed=2)
+    initialise_decoder(model)
+    attention = model.sam_mask_decoder.transformer.final_attn_token_to_image
+    places = model.sam_prompt_encoder.get_dense_pe().flatten(2)[0].T  # [64,C], 8 rows of 8
+    click = model.sam_prompt_encoder.pe_layer.forward_with_coords(
+        torch.tensor([[[5.5 * 16, 2.5 * 16]]]), (128, 128))[0]
+
+    likeness = attention.q_proj(click) @ attention.k_proj(places).T
+
+    assert int(likeness.argmax()) == 2 * 8 + 5
