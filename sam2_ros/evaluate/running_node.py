@@ -149,9 +149,9 @@ class RunningNode:
         """
         # Always the same object: the node remembers no more of them with every run.
         for run in range(-WARM_UP, runs):
-            durations = self._ask(picture, prompted=True)
+            total = self._ask(picture, prompted=True)
             if run >= 0:
-                samples.add(NODE, durations)
+                samples.add(NODE, self._durations(total))
                 progress()
 
     def measure_tracking(
@@ -166,9 +166,9 @@ class RunningNode:
         """
         self._ask(picture, prompted=True)
         for run in range(-frames, runs):
-            durations = self._ask(picture, prompted=False)
+            total = self._ask(picture, prompted=False)
             if run >= 0:
-                samples.add(NODE, durations)
+                samples.add(NODE, self._durations(total))
                 progress()
 
     def watch_camera(
@@ -206,19 +206,19 @@ class RunningNode:
             camera.seconds = time.perf_counter() - begin
             if time.perf_counter() - last > ANSWER_TIMEOUT:
                 raise self._no_answers(f'for {ANSWER_TIMEOUT:g} s')
-        # Of the images that the node tells of in its next diagnostics.
-        self._figures.clear()
-        self._spin_until(lambda: bool(self._figures), DIAGNOSTICS_TIMEOUT)
+        # The last ones are on their way yet, and the node has not told of those that came.
+        self._spin_until(
+            lambda: self._count('images') == came + camera.published, ARRIVAL_TIMEOUT)
         camera.dropped = self._count('frames dropped') - dropped
         camera.lost = camera.published - (self._count('images') - came)
 
-    def _ask(self, picture: npt.NDArray[np.uint8], prompted: bool) -> dict[str, float]:
-        """Publish an image until it is answered; returns seconds by stage of that."""
+    def _ask(self, picture: npt.NDArray[np.uint8], prompted: bool) -> float:
+        """Publish an image until it is answered; returns how many seconds that took."""
         for _ in range(LOST_IN_A_ROW):
-            durations = self._ask_once(picture, prompted)
+            total = self._ask_once(picture, prompted)
             self.peak_memory = peak_memory(self._process.pid) or self.peak_memory
-            if durations is not None:
-                return durations
+            if total is not None:
+                return total
             self.lost += 1
         raise self._no_answers(f'{LOST_IN_A_ROW} images in a row')
 
@@ -227,10 +227,8 @@ class RunningNode:
             f'{what} got no masks (the node: {self._figures.get("last error", "no error")}); see '
             f'"Images get lost" in docs/node.md, and the log of the node, {self._log}')
 
-    def _ask_once(
-        self, picture: npt.NDArray[np.uint8], prompted: bool,
-    ) -> dict[str, float] | None:
-        """Publish an image, and a point on it; returns seconds by stage, None: no answer."""
+    def _ask_once(self, picture: npt.NDArray[np.uint8], prompted: bool) -> float | None:
+        """Publish an image, and a point on it; returns seconds to the masks, None: no answer."""
         image = _message(picture)
         image.header.stamp = self._node.get_clock().now().to_msg()
         stamp = _nanoseconds(image)
@@ -254,7 +252,10 @@ class RunningNode:
         if received is None or not self._spin_until(
                 lambda: self._count('answers') > before['answers'], DIAGNOSTICS_TIMEOUT):
             return None
-        total = received - begin
+        return received - begin
+
+    def _durations(self, total: float) -> dict[str, float]:
+        """Return the stages of the answer that took ``total`` seconds, as the node tells them."""
         stages = {stage: self._milliseconds(stage) / 1e3 for stage in self._stages}
         model = sum(seconds for stage, seconds in stages.items() if stage in MODEL_STAGES)
         return {'total': total, **stages, 'overhead': total - model}

@@ -349,7 +349,7 @@ def test_a_module_is_missing(nano_bundle: Path, tmp_path: Path, module: str) -> 
         cwd=tmp_path, timeout=TIMEOUT, check=False)
     assert ended.returncode == 1
     assert ended.stderr.count('\n') == 1
-    assert f"needs the Python module {module}: pip install '.[evaluate]'" in ended.stderr
+    assert f'needs the Python module {module}: pip install' in ended.stderr
     assert not (tmp_path / 'output').exists()
 
 

@@ -54,7 +54,7 @@ def test_lost_images(
         node.wait()
         ask, answers = node._ask_once, iter([False, True, True, True, False, True])
 
-        def sometimes(picture: Any, prompted: bool) -> dict[str, float] | None:
+        def sometimes(picture: Any, prompted: bool) -> float | None:
             return ask(picture, prompted) if next(answers, False) else None
 
         monkeypatch.setattr(node, '_ask_once', sometimes)
