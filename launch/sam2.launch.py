@@ -26,6 +26,7 @@ from launch_ros.utilities import prefix_namespace
 PARAMETER_ARGUMENTS = {
     'bundle': str,
     'provider': str,
+    'mode': str,
     'image_transport': str,
     'autostart': bool,
     'use_sim_time': bool,
@@ -45,6 +46,11 @@ def generate_launch_description() -> LaunchDescription:
             'provider', default_value='',
             choices=['', 'auto', 'cpu', 'cuda', 'tensorrt', 'openvino'],
             description='ONNX Runtime execution provider. Empty: what params_file says.'),
+        DeclareLaunchArgument(
+            'mode', default_value='', choices=['', 'auto', 'track', 'prompt'],
+            description='track: objects are tracked from image to image. prompt: each prompt is'
+                        ' answered on its image. auto: track where the bundle can. Empty: what'
+                        ' params_file says.'),
         DeclareLaunchArgument(
             'params_file', default_value=PathJoinSubstitution([share, 'config', 'sam2.yaml']),
             description='Parameter file of the node; parameters given as arguments come before'

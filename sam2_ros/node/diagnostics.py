@@ -50,22 +50,23 @@ class Statistics:
 
     def status(
         self, name: str, now: float, facts: Mapping[str, str], summary: str = 'running',
+        warning: str | None = None,
     ) -> DiagnosticStatus:
         """
         Return the status since the last call; `facts` stand before what was counted.
 
-        `summary` is its message while there is no recent error.
+        `summary` is its message while there is neither a recent error nor a `warning`.
 
         Rates are per second, latencies mean and longest of the stage's runs since it last ran.
         """
         with self._lock:
             seconds = max(now - self._since, 1e-9) if self._since is not None else None
             values = dict(facts)
-            for what in ('images', 'answers'):
+            for what in ('images', 'frames tracked', 'answers'):
                 rate = (self._counts[what] - self._before[what]) / seconds if seconds else 0.0
                 values[f'{what} per second'] = f'{rate:.2f}'
-            for what in ('images', 'images refused', 'frames dropped', 'prompts',
-                         'prompts refused', 'answers', 'encoder runs', 'errors'):
+            for what in ('images', 'images refused', 'frames tracked', 'frames dropped',
+                         'prompts', 'prompts refused', 'answers', 'encoder runs', 'errors'):
                 values[what] = str(self._counts[what])
             for stage, times in self._times.items():
                 self._last_times[stage] = (sum(times) / len(times), max(times))
@@ -75,6 +76,8 @@ class Statistics:
             self._before, self._since = self._counts.copy(), now
             error = self._error
         level = DiagnosticStatus.OK
+        if warning is not None:
+            level, summary = DiagnosticStatus.WARN, warning
         if error is not None:
             age = now - error[1]
             values['last error'] = error[0]

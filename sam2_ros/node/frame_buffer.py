@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -13,6 +15,8 @@ from std_msgs.msg import Header
 from sam2_ros.model.errors import PromptError
 
 NANOSECONDS = 1_000_000_000
+
+_numbers = itertools.count()
 
 
 def stamp_of(header: Header) -> int:
@@ -22,9 +26,16 @@ def stamp_of(header: Header) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """An image as it came, not converted; two frames are the same only if they are one object."""
+    """
+    An image as it came, not converted; two frames are the same only if they are one object.
+
+    `number`: of two frames the one that came later has the higher one, whatever their stamps say;
+    `received`: when it came, in seconds of `time.monotonic`.
+    """
 
     message: Image | CompressedImage
+    number: int = field(default_factory=_numbers.__next__, init=False)
+    received: float = field(default_factory=time.monotonic, init=False)
 
     @property
     def header(self) -> Header:

@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from sam2_ros.msg import Mask as MaskMessage
-from sam2_ros.msg import MaskArray
+from sam2_ros.msg import MaskArray, ObjectStatus
+from sam2_ros.node.answers import KnownObject, ObjectMask
 from sam2_ros.node.conversions import to_image
-from sam2_ros.node.prompt_segmentation import ObjectMask
+from sam2_ros.node.frame_buffer import NANOSECONDS
 
 
 def mask_array(
@@ -38,12 +39,24 @@ def label_image(
     return to_image(labels, 'mono16', header)
 
 
+def object_status(known: KnownObject) -> ObjectStatus:
+    """Return sam2_ros/ObjectStatus of an object."""
+    return ObjectStatus(
+        object_id=known.object_id, state=known.state.value, predicted_iou=known.iou_prediction,
+        object_score=known.presence, begun=_time(known.begun), last_seen=_time(known.last_seen))
+
+
+def _time(stamp: int) -> Time:
+    return Time(sec=stamp // NANOSECONDS, nanosec=stamp % NANOSECONDS)
+
+
 def _mask(found: ObjectMask, header: Header, with_logits: bool) -> MaskMessage:
     x0, y0, x1, y1 = found.mask.box
     message = MaskMessage(
         object_id=found.object_id,
         predicted_iou=found.mask.iou_prediction,
-        object_score=1.0 / (1.0 + math.exp(-found.mask.object_score)),
+        object_score=found.mask.presence,
+        state=found.state.value,
         box=RegionOfInterest(x_offset=x0, y_offset=y0, width=x1 - x0, height=y1 - y0),
         mask=to_image(found.mask.crop, 'mono8', header),
     )

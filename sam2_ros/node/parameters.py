@@ -95,6 +95,11 @@ class Settings:
         'Folder where tensorrt and openvino keep compiled graphs. Empty: engine_cache in the'
         ' folder of the bundle.',
         read_only=True)
+    mode: str = _parameter(
+        'auto',
+        'track: a prompt starts or refines an object, and every image after it is answered.'
+        ' prompt: each prompt is answered on its image. auto: track where the bundle can.',
+        read_only=True, choices=('auto', 'track', 'prompt'))
     autostart: bool = _parameter(
         True,
         'Configure and activate at start, so that plain ros2 run works. false = a lifecycle'
@@ -116,10 +121,59 @@ class Settings:
         ' one mask for all else.',
         choices=('auto', 'single', 'best_of_three'))
     max_objects: int = _parameter(
-        64,
-        'Objects remembered, for refinement. Beyond it the one that was prompted the longest time'
-        ' ago is forgotten.',
+        16,
+        'Objects at once. One more is refused in mode track; in mode prompt, where objects are'
+        ' remembered for refinement, the one prompted the longest time ago is forgotten.',
         limits=(1, 65535))
+    memories: int = _parameter(
+        -1,
+        'Mode track: recent images that an object is remembered on, beside the prompted ones.'
+        ' Fewer are faster. -1 = as the model was trained (SAM 2: 6).',
+        limits=(-1, 64))
+    object_pointers: int = _parameter(
+        -1,
+        'Mode track: recent images of which the object pointer is remembered. -1 = as the model'
+        ' was trained (SAM 2: 16).',
+        limits=(-1, 64))
+    prompted_frames: int = _parameter(
+        0,
+        'Mode track: prompted images that an object is remembered on, the newest ones. 0 = all,'
+        ' for ever.',
+        limits=(0, 1000))
+    remember_corrections: bool = _parameter(
+        False,
+        'Mode track: an image on which a tracked object was refined counts as a prompted one, and'
+        ' does not pass out of memory as others do.')
+    non_overlapping: bool = _parameter(
+        False,
+        'Mode track: where masks overlap, a pixel belongs only to the object that is surest of it.')
+    fill_hole_area: int = _parameter(
+        -1,
+        'Mode track: holes of up to so many pixels of the low-resolution mask are filled. -1 = as'
+        ' the model does (SAM 2: 8).',
+        limits=(-1, 65536))
+    lost_after: float = _parameter(
+        3.0, 'Mode track: seconds after which an object that is not visible counts as lost.',
+        limits=(0.0, 86400.0))
+    kept_frames: int = _parameter(
+        4,
+        'Mode track: the newest tracked images, on which a late prompt can refine an object;'
+        ' those after it are then answered again.',
+        limits=(1, 100))
+    camera_timeout: float = _parameter(
+        5.0, 'Seconds without an image after which the camera counts as stopped.',
+        limits=(0.1, 3600.0))
+    on_camera_return: str = _parameter(
+        'keep', 'What becomes of the objects when a stopped camera returns.',
+        choices=('keep', 'reset'))
+    on_time_jump: str = _parameter(
+        'reset',
+        'What becomes of the objects when the time of the images jumps back (a bag that loops).',
+        choices=('keep', 'reset'))
+    on_size_change: str = _parameter(
+        'keep',
+        'Mode track: what becomes of the objects when the images change their resolution.',
+        choices=('keep', 'reset'))
     click_mode: str = _parameter(
         'point',
         'What a click on image_mouse_left or clicked_point means: a point of the object, or a'

@@ -10,12 +10,12 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 
 from sam2_ros.model.overlay import draw_overlay
+from sam2_ros.model.video_tracker import ObjectState
 from sam2_ros.msg import MaskArray
+from sam2_ros.node.answers import Answer
 from sam2_ros.node.conversions import to_image, to_jpeg
-from sam2_ros.node.frame_buffer import Frame
 from sam2_ros.node.messages import label_image, mask_array
 from sam2_ros.node.parameters import Settings
-from sam2_ros.node.prompt_segmentation import Answer
 
 #: Answers that a slow subscriber may be behind.
 DEPTH = 10
@@ -43,22 +43,22 @@ class Results:
         for publisher in (self._masks, self._labels, self._overlay, self._jpeg):
             self._node.destroy_lifecycle_publisher(publisher)
 
-    def publish(self, frame: Frame, answer: Answer) -> None:
+    def publish(self, answer: Answer) -> None:
         """Publish the answer on a frame: the masks first, pictures only if somebody listens."""
-        if answer.encoded is None:
-            return
-        header, size = frame.header, answer.encoded.embedding.image_size
-        self._masks.publish(mask_array(answer.objects, size, header))
+        header, size, objects = answer.frame.header, answer.image_size, [*answer.objects.values()]
+        self._masks.publish(mask_array(objects, size, header))
         if self._labels.get_subscription_count():
-            self._labels.publish(label_image(answer.objects, size, header))
+            self._labels.publish(label_image(objects, size, header))
         overlay, jpeg = (self._overlay.get_subscription_count(),
                          self._jpeg.get_subscription_count())
         if not overlay and not jpeg:
             return
         settings = self._settings()
         picture = draw_overlay(
-            answer.encoded.pixels, [(found.object_id, found.mask) for found in answer.objects],
-            [found.prompt for found in answer.objects], settings.overlay_opacity)
+            answer.pixels, [(found.object_id, found.mask) for found in objects],
+            [prompt for _, prompt in answer.prompts], settings.overlay_opacity,
+            [(found.object_id, found.state.name.lower()) for found in objects
+             if found.state != ObjectState.VISIBLE])
         if overlay:
             self._overlay.publish(to_image(picture, 'rgb8', header))
         if jpeg:

@@ -90,6 +90,11 @@ class Sam2Node(LifecycleNode):
         self._waiting_timer = self.create_timer(
             WAITING_PERIOD, self._look_at_waiting, clock=self._steady)
         self._waiting_timer.cancel()
+        self._camera_timer = self.create_timer(
+            self.settings.camera_timeout, self._camera_stopped, clock=self._steady)
+        self._camera_timer.cancel()
+        self._last_image = 0.0
+        self._camera_is_silent = False
         Services(
             self, lambda: self._session, settings=lambda: self.settings,
             is_active=lambda: self._active, forget_prompts=self._forget_prompts,
@@ -114,7 +119,8 @@ class Sam2Node(LifecycleNode):
         """Load the model and run it once."""
         begin = time.monotonic()
         try:
-            session = Session(lambda: self.settings, self._statistics, self._job_failed)
+            session = Session(
+                lambda: self.settings, self._statistics, self._job_failed, self._warn)
         except Sam2RosError as error:
             return self._failed(str(error))
         except Exception as error:  # ONNX Runtime, out of memory: said here or nowhere
@@ -125,8 +131,8 @@ class Sam2Node(LifecycleNode):
         weights = 'trained' if manifest.trained else 'UNTRAINED'
         self.get_logger().info(
             f'model {manifest.model} ({weights}, {manifest.image_size}x{manifest.image_size}, '
-            f'{manifest.precision}) from {self.settings.bundle}, provider {session.provider}, '
-            f'loaded in {time.monotonic() - begin:.1f} s')
+            f'{manifest.precision}) from {self.settings.bundle}, provider {session.provider}, mode '
+            f'{session.mode}, loaded in {time.monotonic() - begin:.1f} s')
         if not manifest.trained:
             self.get_logger().warning(
                 'the model is UNTRAINED: its weights are random, its masks mean nothing')
@@ -155,7 +161,7 @@ class Sam2Node(LifecycleNode):
 
     @_reported
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe; objects are remembered, images and waiting prompts are not."""
+        """Unsubscribe; objects are kept, images and waiting prompts are not."""
         self._leave_active()
         return super().on_deactivate(state)
 
@@ -199,6 +205,8 @@ class Sam2Node(LifecycleNode):
             self.destroy_subscription(subscription)
         self._subscriptions_made = []
         self._waiting_timer.cancel()
+        self._camera_timer.cancel()
+        self._camera_is_silent = False
         self._forget_prompts()
         self._frames.clear()
         self._camera_info = None
@@ -221,6 +229,7 @@ class Sam2Node(LifecycleNode):
         self._frames.resize(settings.history_size)
         self._diagnostics_timer.timer_period_ns = int(1e9 * settings.diagnostics_period)
         self._diagnostics_timer.reset()
+        self._camera_timer.timer_period_ns = int(1e9 * settings.camera_timeout)
         if settings.click_mode == 'point':
             self._clicks.reset()
         if self._session is not None and not settings.encode_ahead:
@@ -240,16 +249,45 @@ class Sam2Node(LifecycleNode):
             self._complain(str(error))
             return
         frame = Frame(message)
+        self._camera_is_there()
         if self._frames.add(frame):
-            text = self._note('the time of the images jumped back: the earlier ones are forgotten')
-            if text is not None:
-                self.get_logger().warning(text)
-            if self._session is not None:
-                self._session.forget_encoded_ahead()
-        if self.settings.encode_ahead and self._session is not None:
-            self._session.encode_ahead(frame)
+            self._time_jumped()
+        if self._session is not None and self._results is not None:
+            self._session.frame_came(frame, self._results.publish)
         if self._prompts.waiting:
             self._match()
+
+    def _time_jumped(self) -> None:
+        if self._session is not None:
+            self._session.forget_frames()
+        self._warn('the time of the images jumped back: the earlier ones are forgotten'
+                   + self._decide_on_objects(self.settings.on_time_jump))
+
+    def _camera_is_there(self) -> None:
+        """Begin to wait for the next image; say so if this one ends a silence."""
+        now = time.monotonic()
+        if self._camera_is_silent:
+            self._camera_is_silent = False
+            self.get_logger().info(
+                f'images come again, after {now - self._last_image:.1f} s'
+                + self._decide_on_objects(self.settings.on_camera_return))
+        self._last_image = now
+        self._camera_timer.reset()
+
+    def _camera_stopped(self) -> None:
+        self._camera_timer.cancel()
+        self._camera_is_silent = True
+        self.get_logger().warning(
+            f'no image has come for {self.settings.camera_timeout:g} s: waiting for the camera')
+
+    def _decide_on_objects(self, decision: str) -> str:
+        """Keep or reset the objects; returns the end of a sentence that says so."""
+        count = len(self._session.objects) if self._session is not None else 0
+        if self._session is not None and decision == 'reset':
+            self._session.forget_objects()
+        if not count:
+            return ''
+        return f'; {count} objects are {"kept" if decision == "keep" else "forgotten"}'
 
     def _camera_info_came(self, message: CameraInfo) -> None:
         self._camera_info = message
@@ -350,13 +388,20 @@ class Sam2Node(LifecycleNode):
 
     def _job_failed(self, error: Exception) -> None:
         if self.context.ok():
-            self._complain(f'{type(error).__name__}: {" ".join(str(error).split())}')
+            what = '' if isinstance(error, Sam2RosError) else f'{type(error).__name__}: '
+            self._complain(what + ' '.join(str(error).split()))
 
     def _complain(self, message: str) -> None:
         """Log an error, throttled, and put it into the diagnostics."""
         text = self._note(message)
         if text is not None:
             self.get_logger().error(text)
+
+    def _warn(self, message: str) -> None:
+        """Log what became of images or objects, throttled, and put it into the diagnostics."""
+        text = self._note(message)
+        if text is not None:
+            self.get_logger().warning(text)
 
     def _note(self, message: str) -> str | None:
         """Put an error into the diagnostics; returns what to log of it."""
@@ -377,9 +422,13 @@ class Sam2Node(LifecycleNode):
             facts['listeners to ~/masks'] = str(self._results.listeners)
         facts['prompts waiting for an image'] = str(self._prompts.waiting)
         facts['clicks waiting for a transform'] = str(len(self._points))
+        silence = None
+        if self._camera_is_silent:
+            silence = f'no image for {time.monotonic() - self._last_image:.1f} s'
+        facts['camera'] = silence or ('publishing' if len(self._frames) else 'no image yet')
         message = DiagnosticArray(status=[self._statistics.status(
             f'{self.get_fully_qualified_name()}: segmentation', time.monotonic(), facts,
-            summary='running' if self._active else state)])
+            summary='running' if self._active else state, warning=silence)])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 

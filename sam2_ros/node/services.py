@@ -15,26 +15,27 @@ from std_srvs.srv import Trigger
 
 from sam2_ros.model.errors import PromptError, Sam2RosError
 from sam2_ros.msg import MaskArray
-from sam2_ros.node.messages import mask_array
+from sam2_ros.node.messages import mask_array, object_status
 from sam2_ros.node.parameters import Settings
 from sam2_ros.node.prompt_queue import request_from_message
 from sam2_ros.node.session import Session
-from sam2_ros.srv import RemoveObject, Segment
+from sam2_ros.srv import ListObjects, RemoveObject, Segment
 
 #: Requests come in bursts, and none may be lost; rclpy's default depth is 10.
 REQUEST_DEPTH = 100
+NOT_CONFIGURED = 'the node is not active: it is not configured yet; configure and activate it first'
 
 
 class Services:
     """
-    `~/segment`, `~/reset` and `~/remove_object`.
+    `~/segment`, `~/reset`, `~/remove_object` and `~/list_objects`.
 
-    Each is a coroutine that awaits a future, which the worker sets. rclpy's executor (Jazzy,
-    `Executor._wait_for_ready_callbacks`) keeps a coroutine that yields in its list of tasks,
-    resumes it once each time it wakes up, and sleeps in between: no busy loop, and other callbacks
-    are served. But setting a future that nobody added a callback to does not wake the executor, so
-    the worker does that as well. The callback group is reentrant, since a mutually exclusive one
-    would be held until the answer.
+    All but the last wait for the worker: each is a coroutine that awaits a future, which the
+    worker sets. rclpy's executor (Jazzy, `Executor._wait_for_ready_callbacks`) keeps a coroutine
+    that yields in its list of tasks, resumes it once each time it wakes up, and sleeps in between:
+    no busy loop, and other callbacks are served. But setting a future that nobody added a callback
+    to does not wake the executor, so the worker does that as well. The callback group is
+    reentrant, since a mutually exclusive one would be held until the answer.
 
     They live as long as the node, whatever its state: a coroutine that awaits its future when the
     model goes must still be able to respond.
@@ -52,9 +53,11 @@ class Services:
         self._forget_prompts = forget_prompts
         self._complain = complain
         group = ReentrantCallbackGroup()
-        for kind, name, callback in ((Segment, '~/segment', self._segment),
-                                     (Trigger, '~/reset', self._reset),
-                                     (RemoveObject, '~/remove_object', self._remove_object)):
+        services: list[tuple[Any, str, Callable[..., Any]]] = [
+            (Segment, '~/segment', self._segment), (Trigger, '~/reset', self._reset),
+            (RemoveObject, '~/remove_object', self._remove_object),
+            (ListObjects, '~/list_objects', self._list_objects)]
+        for kind, name, callback in services:
             node.create_service(kind, name, callback, qos_profile=QoSProfile(depth=REQUEST_DEPTH),
                                 callback_group=group)
 
@@ -99,12 +102,22 @@ class Services:
             self._complain(f'~/remove_object: {error}')
         return response
 
+    def _list_objects(
+        self, request: ListObjects.Request, response: ListObjects.Response,
+    ) -> ListObjects.Response:
+        session = self._session()
+        if session is None:
+            response.message = NOT_CONFIGURED
+            return response
+        response.success = True
+        response.objects = [object_status(known) for known in session.objects]
+        return response
+
     async def _in_worker(self, work: Callable[[Session], Any]) -> Any:
         """Return what `work` returns in the worker's thread; raises Sam2RosError as it does."""
         executor, session = self._node.executor, self._session()
         if session is None:
-            raise PromptError('the node is not active: it is not configured yet; configure and '
-                              'activate it first')
+            raise PromptError(NOT_CONFIGURED)
         if executor is None or not self._is_active():
             raise PromptError('the node is not active; activate it first')
         future = Future()

@@ -5,70 +5,77 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter
 
 from sensor_msgs.msg import Image
 
-from sam2_ros.model.bundle import Bundle, Manifest
-from sam2_ros.model.errors import BundleError
-from sam2_ros.model.providers import ProviderOptions
-from sam2_ros.model.segmenter import ImageSegmenter
+from sam2_ros.model.bundle import Manifest
+from sam2_ros.model.video_tracker import ObjectState
+from sam2_ros.node.answers import Answer, KnownObject, ObjectMask
 from sam2_ros.node.diagnostics import Statistics
 from sam2_ros.node.frame_buffer import Frame
+from sam2_ros.node.image_segmentation import segment_once
+from sam2_ros.node.modes import Mode, load_mode
 from sam2_ros.node.parameters import Settings
 from sam2_ros.node.prompt_queue import PromptRequest, Refusal
-from sam2_ros.node.prompt_segmentation import Answer, ObjectMask, PromptSegmentation
 from sam2_ros.node.worker import Job, Worker
 
 Batch = tuple[Frame, list[PromptRequest]]
+Publish = Callable[[Answer], None]
 
 
 class Session:
     """
     Loads and warms up the model of `settings().bundle`, then does all with it in one thread.
 
-    :raises BundleError: the bundle is missing or damaged.
-    :raises ProviderError: the provider cannot be had.
+    :param on_error: called in that thread with what a job raised.
+    :param notice: called in that thread with a line that tells what became of all objects.
+    :raises Sam2RosError: as `load_mode`.
     """
 
     def __init__(
         self, settings: Callable[[], Settings], statistics: Statistics,
-        on_error: Callable[[Exception], None],
+        on_error: Callable[[Exception], None], notice: Callable[[str], None],
     ) -> None:
-        now = settings()
-        if not now.bundle:
-            raise BundleError('parameter bundle is empty: give the folder that `sam2-ros export` '
-                              'wrote, as in -p bundle:=FOLDER')
-        bundle = Bundle.load(Path(now.bundle).expanduser())
-        self.manifest: Manifest = bundle.manifest
-        self._segmenter = ImageSegmenter(
-            bundle, now.provider, ProviderOptions(
-                threads=now.threads, device_id=now.device_id, fp16=now.fp16,
-                cache_dir=Path(now.cache_dir).expanduser() if now.cache_dir else None))
-        self._segmenter.warm_up()
+        self._mode, self._segmenter = load_mode(settings, statistics, notice)
+        self.manifest: Manifest = self._segmenter.bundle.manifest
+        self._settings = settings
         self._statistics = statistics
-        self._segmentation = PromptSegmentation(self._segmenter, settings)
         self._worker = Worker(on_error)
-        # An encode may end after what it encoded was forgotten: it belongs to a generation.
+        # A frame may be through after the frames until then were forgotten: it belongs to a
+        # generation.
         self._lock = threading.Lock()
         self._generation = 0
         #: The frame that was encoded ahead last; read by the callbacks.
         self.encoded_ahead: Frame | None = None
 
     @property
+    def mode(self) -> str:
+        """What the model is used for: track or prompt."""
+        return self._mode.name
+
+    @property
     def provider(self) -> str:
         """The execution provider that is really used."""
         return self._segmenter.provider
 
+    @property
+    def objects(self) -> tuple[KnownObject, ...]:
+        """The objects that can be refined, as of the last job; the one prompted last at the end."""
+        return self._mode.objects
+
     def facts(self) -> dict[str, str]:
         """Return what a reader of diagnostics wants to know of the model."""
-        size = self.manifest.image_size
+        size, objects = self.manifest.image_size, self.objects
+        states = Counter(one.state for one in objects)
         return {
             'model': self.manifest.model, 'trained': str(self.manifest.trained).lower(),
             'image size': f'{size}x{size}', 'precision': self.manifest.precision,
-            'provider': self.provider, 'objects': str(len(self._segmentation.object_ids))}
+            'provider': self.provider, 'mode': self.mode, 'objects': str(len(objects)),
+            **{f'objects {state.name.lower()}': str(states[state]) for state in ObjectState}}
 
     def submit(self, job: Job, cancel: Job) -> None:
         """Do `job` in the worker's thread; `cancel` is called if `stop` comes before."""
@@ -78,81 +85,98 @@ class Session:
         """Drop what has not begun, end the worker's thread after the job in work, wait for it."""
         self._worker.stop()
 
-    def encode_ahead(self, frame: Frame) -> None:
-        """Encode a frame when there is time, unless a newer one comes first."""
+    def frame_came(self, frame: Frame, publish: Publish) -> None:
+        """Let the mode follow a new frame when there is time, unless a newer one comes first."""
+        if not self._mode.wants_frames:
+            return
         generation = self._generation
-        if self._worker.offer(lambda: self._encode(frame, generation)):
+        if self._worker.offer(lambda: self._follow(frame, generation, publish)):
             self._statistics.count('frames dropped')
 
     def answer(
-        self, take_batch: Callable[[], Batch | None],
-        publish: Callable[[Frame, Answer], None], refuse: Callable[[list[Refusal]], None],
+        self, take_batch: Callable[[], Batch | None], publish: Publish,
+        refuse: Callable[[list[Refusal]], None],
     ) -> None:
         """Answer the batch that `take_batch` then returns (None: an earlier job took it)."""
         def job() -> None:
             batch = take_batch()
             if batch is None:
                 return
-            with _Timed(self._statistics, self._segmenter):
-                answer = self._segmentation.answer(*batch)
-            refuse(answer.refused)
-            begin = perf_counter()
-            if answer.objects:
-                publish(batch[0], answer)
-                self._statistics.time('publish', perf_counter() - begin)
-                self._statistics.count('answers', len(answer.objects))
+            with _Timed(self._statistics, self._mode):
+                answered = self._mode.answer(*batch)
+            refuse(answered.refused)
+            for answer in answered.answers:
+                self._publish(answer, publish)
 
         self._worker.submit(job)
 
     # ---- in the worker's thread ----
 
     def segment_once(self, image: Image, requests: list[PromptRequest]) -> list[ObjectMask]:
-        """See `PromptSegmentation.segment_once`."""
-        with _Timed(self._statistics, self._segmenter):
-            return self._segmentation.segment_once(image, requests)
+        """See `image_segmentation.segment_once`."""
+        with _Timed(self._statistics, self._mode):
+            return segment_once(self._segmenter, image, requests)
 
     def remove(self, object_id: int) -> None:
         """Forget an object; raises PromptError."""
-        self._segmentation.remove(object_id)
+        self._mode.remove(object_id)
 
     def reset(self) -> int:
         """Forget all objects; returns how many."""
-        return self._segmentation.reset()
+        return self._mode.reset()
 
-    def _encode(self, frame: Frame, generation: int) -> None:
-        with _Timed(self._statistics, self._segmenter):
-            self._segmentation.encode(frame)
+    def _follow(self, frame: Frame, generation: int, publish: Publish) -> None:
+        begin = perf_counter()
+        with _Timed(self._statistics, self._mode):
+            answer = self._mode.follow(frame)
         with self._lock:
-            if generation == self._generation:
+            if generation == self._generation and self._settings().encode_ahead:
                 self.encoded_ahead = frame
+        if answer is not None:
+            self._publish(answer, publish)
+            self._statistics.time('frame', perf_counter() - begin)
+            self._statistics.time('image to masks', time.monotonic() - frame.received)
+
+    def _publish(self, answer: Answer, publish: Publish) -> None:
+        begin = perf_counter()
+        publish(answer)
+        self._statistics.time('publish', perf_counter() - begin)
+        self._statistics.count('answers', len(answer.objects))
 
     # ---- in any thread ----
 
+    def forget_objects(self) -> None:
+        """Forget all objects, once the worker is through with what it was given before."""
+        def job() -> None:
+            self._mode.reset()
+
+        self._worker.submit(job)
+
     def forget_frames(self) -> None:
         """Forget images and what is known of them, once the worker is through with them."""
+        self._worker.forget_newest()
         self.forget_encoded_ahead()
-        self._worker.submit(self._segmentation.forget_frames)
+        self._worker.submit(self._mode.forget_frames)
 
     def forget_encoded_ahead(self) -> None:
         """Let no prompt mean a frame that was encoded ahead until now."""
-        self._worker.forget_newest()
         with self._lock:
             self._generation += 1
             self.encoded_ahead = None
 
 
 class _Timed:
-    """Adds the stages that the segmenter runs within a `with` statement to the statistics."""
+    """Adds the stages that the model runs within a `with` statement to the statistics."""
 
-    def __init__(self, statistics: Statistics, segmenter: ImageSegmenter) -> None:
+    def __init__(self, statistics: Statistics, mode: Mode) -> None:
         self._statistics = statistics
-        self._segmenter = segmenter
+        self._mode = mode
 
     def __enter__(self) -> None:
-        self._before = self._segmenter.last_timings
+        self._before = self._mode.last_timings
 
     def __exit__(self, *error: object) -> None:
-        for stage, seconds in self._segmenter.last_timings.items():
+        for stage, seconds in self._mode.last_timings.items():
             if self._before.get(stage) != seconds:  # else it did not run now
                 self._statistics.time(stage, seconds)
                 if stage == 'encode':

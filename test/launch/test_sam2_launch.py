@@ -146,7 +146,7 @@ def _ros2_launch(ros2: str, *arguments: str) -> subprocess.CompletedProcess[str]
 def test_all_arguments_are_described(ros2: str) -> None:
     shown = _ros2_launch(ros2, '--show-args')
     assert shown.returncode == 0, shown.stderr
-    for name in ('bundle', 'provider', 'params_file', 'image', 'camera_info', 'namespace',
+    for name in ('bundle', 'provider', 'mode', 'params_file', 'image', 'camera_info', 'namespace',
                  'node_name', 'use_sim_time', 'use_respawn', 'log_level', 'use_rviz'):
         assert f"'{name}':" in shown.stdout
     assert 'no description given' not in shown.stdout

@@ -340,7 +340,7 @@ def start_node(prototype_bundle: Path, ros_domain: int) -> Iterator[Callable[...
         qos = {f'{topic}.subscription.{policy}': value
                for topic in (image, f'{image}/compressed')
                for policy, value in (('reliability', 'reliable'), ('depth', 100))}
-        parameters = {'bundle': prototype_bundle, 'provider': 'cpu', 'threads': 1,
+        parameters = {'bundle': prototype_bundle, 'provider': 'cpu', 'threads': 1, 'mode': 'prompt',
                       'diagnostics_period': 0.1, 'prompt_timeout': TIMEOUT / 2, **qos,
                       **parameters}
         processes.append(NodeProcess(namespace, parameters, list(arguments)))

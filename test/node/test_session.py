@@ -28,8 +28,9 @@ TIMEOUT = 20.0
 
 @pytest.fixture
 def session(prototype_bundle: Path) -> Iterator[Session]:
-    settings = Settings(bundle=str(prototype_bundle), provider='cpu', encode_ahead=True)
-    session = Session(lambda: settings, Statistics(), lambda error: None)
+    settings = Settings(
+        bundle=str(prototype_bundle), provider='cpu', mode='prompt', encode_ahead=True)
+    session = Session(lambda: settings, Statistics(), lambda error: None, lambda line: None)
     yield session
     session.stop()
 
@@ -45,20 +46,20 @@ def test_an_encode_that_ends_after_it_was_forgotten(
 ) -> None:
     begun, may_end = threading.Event(), threading.Event()
 
-    def encode(frame: Frame) -> None:
+    def follow(frame: Frame) -> None:
         begun.set()
         assert may_end.wait(TIMEOUT)
 
-    monkeypatch.setattr(session._segmentation, 'encode', encode)
+    monkeypatch.setattr(session._mode, 'follow', follow)
     before, after = (Frame(to_image(coffee, 'rgb8', Header())) for _ in range(2))
-    session.encode_ahead(before)
+    session.frame_came(before, print)
     assert begun.wait(TIMEOUT)
     session.forget_encoded_ahead()
     may_end.set()
     wait_for_worker(session)
     assert session.encoded_ahead is None
     begun.clear()
-    session.encode_ahead(after)
+    session.frame_came(after, print)
     assert begun.wait(TIMEOUT)
     wait_for_worker(session)
     assert session.encoded_ahead is after
