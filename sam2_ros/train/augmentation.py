@@ -45,18 +45,19 @@ def _zoomed(
     angle = rng.normal(0, 8) if rng.random() < .5 else 0.
     turned = abs(np.cos(np.radians(angle))) + abs(np.sin(np.radians(angle)))
     scale = turned * np.exp(rng.uniform(0, .55))
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
+    centre = (width - 1) / 2, (height - 1) / 2
+    matrix = np.asarray(cv2.getRotationMatrix2D(centre, angle, scale), np.float64)
     # The part of the picture that is seen may move as far as the rest of it goes.
     room = .5 * (scale / turned - 1)
     matrix[:, 2] += rng.uniform(-room, room, 2) * (width, height)
-    moved = np.stack([cv2.warpAffine(
+    moved = [cv2.warpAffine(
         image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        for image in images])
+        for image in images]
     flat = masks.reshape(-1, height, width).view(np.uint8)
     warped = np.zeros_like(flat)
     for mask, target in zip(flat, warped, strict=True):
         cv2.warpAffine(255 * mask, matrix, (width, height), dst=target, flags=cv2.INTER_LINEAR)
-    return moved, (warped > 127).reshape(masks.shape)
+    return np.asarray(np.stack(moved), np.uint8), np.reshape(warped > 127, masks.shape)
 
 
 def _tone_curve(rng: Rng) -> NDArray[np.uint8]:

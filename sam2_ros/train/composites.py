@@ -48,7 +48,7 @@ class Composer:
     def actors(self, rng: Rng, size: int) -> list[Placed]:
         """Return the things of a clip: not too many, not too small, a few outside the picture."""
         things = self._scattered(rng, size, int(rng.integers(2, 9)), .14, .6)
-        rng.shuffle(things)  # type: ignore[arg-type]
+        rng.shuffle(things)
         return [thing if rng.random() > .12 else replace(
             thing, centre=(thing.centre[0] + float(rng.choice([-1, 1])) * size, thing.centre[1]))
             for thing in things]
@@ -72,7 +72,7 @@ class Composer:
     def _leaves(self, rng: Rng, size: int) -> list[Placed]:
         """Return 'dead leaves': so many things that they cover most of each other."""
         things = self._scattered(rng, size, int(rng.integers(15, 40)), .12, .6)
-        rng.shuffle(things)  # type: ignore[arg-type]
+        rng.shuffle(things)
         return things
 
     def _placed(self, rng: Rng, size: int, share: float) -> Placed:

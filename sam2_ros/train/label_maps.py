@@ -24,7 +24,7 @@ def label_map(masks: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], list[list[in
     pixels = [labels.size]
     for index, mask in enumerate(masks):
         inside = np.bincount(labels[mask], minlength=len(members))
-        for region in np.flatnonzero(inside):
+        for region in np.flatnonzero(inside).tolist():
             if region and inside[region] == pixels[region]:
                 members[region].append(index)
                 continue

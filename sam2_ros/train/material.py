@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -83,7 +84,7 @@ class Material:
         picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
         if picture is None:
             raise TrainError(f'{file}: not a picture; remove it and start again')
-        return _rgb(picture)
+        return _rgb(np.asarray(picture, np.uint8))
 
     def _read_photograph(self, number: int) -> Image:
         return self._scaled(self.assets.photographs[number], 'photograph', _scaled_photograph)
@@ -135,10 +136,10 @@ def _decoded(asset: Asset) -> Image:
     if picture is None or picture.size == 0:
         raise TrainError(f'{asset.file}: not a picture')
     if picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)
+        picture = picture // 257
     if picture.ndim == 2:
         picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
-    return _rgb(picture)
+    return _rgb(np.asarray(picture, np.uint8))
 
 
 def _glyph(asset: Asset) -> bytes:
@@ -147,10 +148,10 @@ def _glyph(asset: Asset) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _strike(font: Path) -> dict[str, object]:
+def _strike(font: Path) -> dict[str, Any]:
     from fontTools.ttLib import TTFont
 
-    strike: dict[str, object] = TTFont(font)['CBDT'].strikeData[0]
+    strike: dict[str, Any] = TTFont(font)['CBDT'].strikeData[0]
     return strike
 
 

@@ -81,7 +81,7 @@ class Renderer:
     def scene(self, rng: Rng, size: int) -> tuple[Image, NDArray[np.bool_], list[str]]:
         """Return a picture uint8 [size, size, 3], masks bool [N, size, size] and names [N]."""
         bodies = self._table_with_things(rng, most=15)
-        self._fall(rng.integers(60, 200))
+        self._fall(int(rng.integers(60, 200)))
         backdrop = self._material.background(rng, size)
         image, masks = self._drawn(size, bodies, _view(rng), _light(rng), backdrop)
         return image, masks, list(bodies.values())
@@ -97,7 +97,7 @@ class Renderer:
         """
         bodies = self._table_with_things(rng, most=10)
         falling = rng.random() < .5
-        self._fall(rng.integers(10, 40) if falling else 150)
+        self._fall(int(rng.integers(10, 40)) if falling else 150)
         if falling:
             for body in bodies:
                 self._bullet.resetBaseVelocity(body, [*rng.normal(0, .35, 2), 0],
@@ -134,8 +134,10 @@ class Renderer:
         return np.ascontiguousarray(part) if part.size else np.zeros((1, 1, 4), np.uint8)
 
     def _reset(self) -> None:
-        self._bullet.resetSimulation(self._client)
-        # Scenes are made anew, textures too: what is cached by file name would be the wrong one.
+        """Begin with nothing: a new simulation, since resetting one leaves shapes to be drawn."""
+        self._bullet.disconnect(self._client)
+        self._client = self._bullet.connect(self._bullet.DIRECT)
+        # Meshes are read anew too: the next scene may have another one of the same name.
         self._bullet.setPhysicsEngineParameter(
             enableFileCaching=0, fixedTimeStep=_STEP, deterministicOverlappingPairs=1,
             physicsClientId=self._client)

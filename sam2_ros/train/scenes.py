@@ -107,7 +107,8 @@ class SceneGenerator:
         self.split, self.size, self.seed, self.kind = split, size, seed, kind
         self._material = Material(found, default_cache() if cache is None else cache)
         self._renderer = _renderer(self._material, kind)
-        self._composer = Composer(self._material, self._renderer and self._renderer.cut_out)
+        self._composer = Composer(
+            self._material, None if self._renderer is None else self._renderer.cut_out)
 
     def image(self, index: int) -> Scene:
         """Return picture ``index``, with one instance or more."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_ros.train.layers import CutOut
-from sam2_ros.train.material import Material
+from sam2_ros.train.material import Material, resized
 from sam2_ros.train.textures import Rng
 
 Mask = NDArray[np.uint8]
@@ -30,7 +30,7 @@ def random_shape(rng: Rng, material: Material) -> CutOut:
     picture = np.zeros((_SIDE, _SIDE, 4), np.float32)
     relief = rng.random() < .6
     for outline in outlines:
-        alpha = cv2.resize(outline, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        alpha = resized(outline, _SIDE, _SIDE)
         colour = material.texture(rng, _SIDE, _SIDE).astype(np.float32)
         if relief:
             colour *= _shading(rng, alpha)[..., None]

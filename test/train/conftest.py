@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+import sam2_ros
 
 if TYPE_CHECKING:
     from sam2_ros.train.tasks import Shot
@@ -44,3 +48,33 @@ def squares() -> MovingSquares:
     pytest.importorskip('torch', reason='no PyTorch here: nothing can be trained')
     pytest.importorskip('sam2', reason='no sam2 here: nothing can be trained')
     return MovingSquares()
+
+
+@pytest.fixture(scope='session')
+def scene_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    Return a folder of assets as their packages would fill it, with pictures of our own.
+
+    Photographs of both splits, and sprites of both, cut from the photographs of the demo.
+    """
+    import cv2
+
+    folder = tmp_path_factory.mktemp('assets')
+    photos = Path(sam2_ros.__file__).parent / 'node' / 'demo_photos'
+    for source, copy in (
+            ('coffee.jpg', 'usr/share/wallpapers/Cup/contents/images/2560x1600.jpg'),
+            ('astronaut.jpg', 'usr/share/backgrounds/someone_by_Peter_Nerlich.jpg')):
+        (folder / copy).parent.mkdir(parents=True)
+        shutil.copy(photos / source, folder / copy)
+    coins = np.asarray(cv2.imread(str(photos / 'coins.jpg')))
+    sprites = folder / 'node_modules' / '@lobehub' / 'fluent-emoji-3d' / 'assets'
+    sprites.mkdir(parents=True)
+    for number in range(24):
+        row, column = divmod(number, 6)
+        sprite = cv2.cvtColor(coins[50 * row:50 * row + 60, 50 * column:50 * column + 48],
+                              cv2.COLOR_BGR2BGRA)
+        sprite[..., 3] = cv2.ellipse(
+            np.zeros(sprite.shape[:2], np.uint8), (24, 30), (23, 20 + number % 9), 0, 0, 360, 255,
+            -1)
+        cv2.imwrite(str(sprites / f'{0x1f600 + number:x}.webp'), sprite)
+    return folder
