@@ -8,7 +8,7 @@ import enum
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -20,7 +20,6 @@ from sam2_ros.model.errors import BundleError, ImageError, PromptError
 from sam2_ros.model.holes import fill_holes
 from sam2_ros.model.mask_choice import choose
 from sam2_ros.model.masks import Mask, upscale, upscale_apart
-from sam2_ros.model.memory_bank import Memory, MemoryBank
 from sam2_ros.model.network import (
     Decoded,
     Embedding,
@@ -30,6 +29,7 @@ from sam2_ros.model.network import (
     check_image,
     groups,
 )
+from sam2_ros.model.object_track import NO_CLICKS, Answer, Clicks, Frame, ObjectTrack
 from sam2_ros.model.prompts import Prompt, pad
 from sam2_ros.model.providers import ProviderOptions
 from sam2_ros.model.segmenter import ImageSegmenter
@@ -40,11 +40,8 @@ _NO_OBJECT = np.float32(-1024)
 #: Score of an object of which the mask is given (``SAM2Base._use_mask_as_output``), and the logit
 #: of a pixel beside it.
 _CERTAIN_SCORE, _CERTAINLY_NOT = 10.0, -10.0
-_NO_POINTS = (np.empty((0, 2), np.float32), np.empty(0, np.int32))
 _DEFAULT_OPTIONS = ProviderOptions()
 _DEFAULT_TRACKING = TrackingOptions()
-
-_Clicks = tuple[FloatArray, npt.NDArray[np.int32]]
 
 
 class ObjectState(enum.Enum):
@@ -111,8 +108,8 @@ class VideoTracker:
         self._network = Network(bundle, provider, options, tracking=True)
         #: Segments single images with the same graphs.
         self.segmenter = ImageSegmenter.on(self._network)
-        self._frames: dict[int, _Frame] = {}
-        self._objects: dict[int, _Object] = {}
+        self._frames: dict[int, Frame] = {}
+        self._objects: dict[int, ObjectTrack] = {}
 
     @property
     def tracking(self) -> TrackingOptions:
@@ -189,7 +186,7 @@ class VideoTracker:
             newest frame.
         """
         stamp = self._checked_stamp(stamp)
-        frame = _Frame(stamp, self._network.encode(image))
+        frame = Frame(stamp, self._network.encode(image))
         index = self._next
         if self._objects:
             self._track(list(self._objects.values()), index, frame)
@@ -219,8 +216,8 @@ class VideoTracker:
         :raises ImageError: ``image`` cannot be used.
         """
         self.segmenter.check(prompt, self._size_of(frame, image, stamp))
-        index, pictures = self._place(frame, image, stamp)
-        tracked = _Object(pictures=pictures)
+        index, images = self._place(frame, image, stamp)
+        tracked = ObjectTrack(images=images)
         self._prompt(tracked, index, prompt, multimask)
         return self._carry_forward(object_id, tracked, index)
 
@@ -238,15 +235,15 @@ class VideoTracker:
         Other parameters, returns and errors as of :meth:`add`.
         """
         logits, prompt = self._prepare_mask(mask, self._size_of(frame, image, stamp))
-        index, pictures = self._place(frame, image, stamp)
-        tracked = _Object(pictures=pictures)
-        picture = self._picture(tracked, index)
+        index, images = self._place(frame, image, stamp)
+        tracked = ObjectTrack(images=images)
+        picture = self._frame(tracked, index)
         coords, labels = _padding(1)
         with self._network.stopwatch.measure('decode'):
             # The image's features as they are: the no-memory embedding is not added here either.
             [decoded] = self._network.decode(picture.embedding, coords, labels, prompt[None],
                                              picture.embedding.features['image_embed'])
-        answer = _Answer(logits, 1.0, _CERTAIN_SCORE, decoded.pointers[0])
+        answer = Answer(logits, 1.0, _CERTAIN_SCORE, decoded.pointers[0])
         self._conclude([tracked], index, picture, [answer], prompted=True, conditioning=True)
         return self._carry_forward(object_id, tracked, index)
 
@@ -265,14 +262,14 @@ class VideoTracker:
         Parameters and returns as of :meth:`add`.
 
         :raises PromptError: the object is not tracked, the prompt does not fit the image, the
-            frame is not kept, or a box is given after other prompts on this frame.
+            frame is not kept, or a box is given after points on this frame.
         """
         index = self._kept(frame)
         tracked = self._known(object_id).copy()
-        self.segmenter.check(prompt, self._picture(tracked, index).embedding.image_size)
-        if prompt.box is not None and index in tracked.clicks:
-            raise PromptError(f'object {object_id} has been prompted on frame {index}, where a box '
-                              'can only come first; begin it anew to give a box')
+        self.segmenter.check(prompt, self._frame(tracked, index).embedding.image_size)
+        if prompt.box is not None and len(tracked.clicks.get(index, NO_CLICKS)[1]):
+            raise PromptError(f'a box comes before points, and object {object_id} has some on '
+                              f'frame {index} already; begin it anew to give a box')
         self._prompt(tracked, index, prompt, multimask)
         return self._carry_forward(object_id, tracked, index)
 
@@ -283,9 +280,7 @@ class VideoTracker:
         return max(self._frames, default=-1) + 1
 
     def _checked_stamp(self, stamp: float | None) -> float:
-        stamp = time.monotonic() if stamp is None else stamp
-        if not math.isfinite(stamp):
-            raise ImageError(f'the stamp of the image is {stamp}, not a time in seconds')
+        stamp = time.monotonic() if stamp is None else _time(stamp)
         if self._frames and stamp < (newest := self._frames[self._next - 1].stamp):
             raise ImageError(
                 f'the stamp of the image, {stamp:.3f} s, lies before that of the newest frame, '
@@ -317,55 +312,46 @@ class VideoTracker:
 
     def _place(
         self, frame: int | None, image: npt.NDArray[np.uint8] | None, stamp: float | None,
-    ) -> tuple[int, dict[int, _Frame]]:
+    ) -> tuple[int, dict[int, Frame]]:
         """Return the index of the picture that is meant, and the picture if no frame has it."""
         if image is None:
             return self._kept(frame), {}
-        if stamp is None or not self._frames or not stamp < self._frames[self._next - 1].stamp:
+        if (stamp is None or not self._frames
+                or _time(stamp) >= self._frames[self._next - 1].stamp):
             self.step(image, stamp)
             return self._next - 1, {}
         earlier = [index for index, kept in self._frames.items() if kept.stamp <= stamp]
         index = max(earlier, default=min(self._frames) - 1)
-        return index, {index: _Frame(stamp, self._network.encode(image))}
+        return index, {index: Frame(stamp, self._network.encode(image))}
 
-    def _picture(self, tracked: _Object, index: int) -> _Frame:
-        return tracked.pictures.get(index) or self._frames[index]
+    def _frame(self, tracked: ObjectTrack, index: int) -> Frame:
+        """Return the frame that the object is looked for on."""
+        return tracked.images.get(index) or self._frames[index]
 
     def _forget_old(self) -> None:
         """Forget the frames, and of each object the memories, that will not be needed again."""
         for index in list(self._frames)[:-self._options.kept_frames]:
             del self._frames[index]
         for tracked in self._objects.values():
-            self._forget_old_of(tracked)
-
-    def _forget_old_of(self, tracked: _Object) -> None:
-        oldest = min(self._frames)
-        tracked.bank.forget_before(oldest, self._limits)
-        # The answer before tells since when the object has not been seen.
-        tracked.answers = {index: answer for index, answer in tracked.answers.items()
-                           if index >= oldest - 1}
-        tracked.clicks = {index: clicks for index, clicks in tracked.clicks.items()
-                          if index >= oldest}
-        tracked.pictures = {index: picture for index, picture in tracked.pictures.items()
-                            if index >= oldest - 1}
+            tracked.forget_before(min(self._frames), self._limits)
 
     # ---- objects ----
 
-    def _known(self, object_id: int) -> _Object:
+    def _known(self, object_id: int) -> ObjectTrack:
         if object_id not in self._objects:
             raise PromptError(f'object {object_id} is not tracked; begin it with add')
         return self._objects[object_id]
 
-    def _track(self, objects: Sequence[_Object], index: int, frame: _Frame) -> None:
+    def _track(self, objects: Sequence[ObjectTrack], index: int, frame: Frame) -> None:
         """Find objects on a frame that nobody prompted."""
-        recalls = [tracked.bank.recall(index, self._limits) for tracked in objects]
+        recalls = [tracked.memories.recall(index, self._limits) for tracked in objects]
         together = list(groups(
             (len(recall.memories), len(recall.pointers)) for recall in recalls))
         with self._network.stopwatch.measure('memory_attention'):
             conditioned = [self._network.attend(frame.embedding, [recalls[i] for i in group])
                            for group in together]
         multimask = self._use_multimask(conditioning=False, points=0)
-        answers: list[_Answer | None] = [None] * len(objects)
+        answers: list[Answer | None] = [None] * len(objects)
         with self._network.stopwatch.measure('decode'):
             for group, embed in zip(together, conditioned, strict=True):
                 coords, labels = _padding(len(group))
@@ -373,20 +359,19 @@ class VideoTracker:
                     frame.embedding, coords, labels, conditioned=embed)
                 for position, each in zip(group, decoded, strict=True):
                     answers[position] = self._choose(each, multimask)
-        self._conclude(objects, index, frame, cast('list[_Answer]', answers), prompted=False,
+        self._conclude(objects, index, frame, cast('list[Answer]', answers), prompted=False,
                        conditioning=False)
 
     def _prompt(
-        self, tracked: _Object, index: int, prompt: Prompt, multimask: bool | None,
+        self, tracked: ObjectTrack, index: int, prompt: Prompt, multimask: bool | None,
     ) -> None:
         """Answer a prompt for an object on a frame, as ``add_new_points_or_box`` does."""
-        frame = self._picture(tracked, index)
+        frame = self._frame(tracked, index)
         previous = tracked.answers.get(index)
         # A frame on which the object has not been tracked stands for itself, without memories.
         conditioning = previous is None or previous.conditioning
-        coords, labels = tracked.clicks[index] = _joined(
-            tracked.clicks.get(index, _NO_POINTS),
-            prompt.scale(frame.embedding.image_size, self._network.bundle.manifest.image_size))
+        coords, labels = tracked.add_clicks(index, prompt.scale(
+            frame.embedding.image_size, self._network.bundle.manifest.image_size))
         if multimask is None:
             multimask = self._use_multimask(conditioning, len(coords))
         mask = prompt.mask
@@ -396,7 +381,7 @@ class VideoTracker:
         if not conditioning:
             with self._network.stopwatch.measure('memory_attention'):
                 embed = self._network.attend(
-                    frame.embedding, [tracked.bank.recall(index, self._limits)])
+                    frame.embedding, [tracked.memories.recall(index, self._limits)])
         with self._network.stopwatch.measure('decode'):
             if not len(coords):  # a mask alone; the network has seen such with two paddings
                 coords, labels = pad(coords, labels)
@@ -414,20 +399,20 @@ class VideoTracker:
                 and (conditioning or model.multimask_output_for_tracking)
                 and model.multimask_min_points <= points <= model.multimask_max_points)
 
-    def _choose(self, decoded: Decoded, multimask: bool) -> _Answer:
+    def _choose(self, decoded: Decoded, multimask: bool) -> Answer:
         """Choose mask and object pointer as ``SAM2Base._forward_sam_heads`` does."""
         chosen = choose(decoded, multimask, self._network.bundle.manifest.constants)
         best = chosen.start + int(decoded.iou_predictions[chosen].argmax())
         of_candidate = multimask and self._model.use_multimask_token_for_pointer
         visible = decoded.object_score > 0
         # Copies: an answer that is kept must not keep those of all objects of the decoder's call.
-        return _Answer(
+        return Answer(
             decoded.masks[best].copy() if visible else np.full_like(decoded.masks[0], _NO_OBJECT),
             float(decoded.iou_predictions[best]), decoded.object_score,
             decoded.pointers[best if of_candidate else 0].copy())
 
     def _conclude(
-        self, objects: Sequence[_Object], index: int, frame: _Frame, answers: list[_Answer], *,
+        self, objects: Sequence[ObjectTrack], index: int, frame: Frame, answers: list[Answer], *,
         prompted: bool, conditioning: bool,
     ) -> None:
         """
@@ -443,11 +428,10 @@ class VideoTracker:
             features = self._remember(frame.embedding, filled if prompted else answers, prompted)
         as_prompted = conditioning or (prompted and self._options.remember_corrections)
         for tracked, answer, memory in zip(objects, filled, features, strict=True):
-            tracked.bank.store(index, Memory(memory, answer.pointer), as_prompted)
-            tracked.answers[index] = answer.since(tracked.answers.get(index - 1), frame.stamp)
+            tracked.note(index, frame.stamp, answer, memory, as_prompted)
 
     def _remember(
-        self, embedding: Embedding, answers: Sequence[_Answer], prompted: bool,
+        self, embedding: Embedding, answers: Sequence[Answer], prompted: bool,
     ) -> list[FloatArray]:
         features: list[FloatArray] = []
         for group in groups([0] * len(answers)):
@@ -458,19 +442,17 @@ class VideoTracker:
         return features
 
     def _carry_forward(
-        self, object_id: int, tracked: _Object, index: int,
+        self, object_id: int, tracked: ObjectTrack, index: int,
     ) -> list[TrackedObject]:
         """Track a prompted object through the later kept frames, then let it be known."""
-        tracked.bank.forget_after(index)
+        tracked.forget_after(index)
         later = [frame for frame in self._frames if frame > index]
         for frame in later:
-            if frame not in tracked.bank.prompted:
-                tracked.clicks.pop(frame, None)
-                tracked.answers.pop(frame, None)
-                self._track([tracked], frame, self._picture(tracked, frame))
+            if frame not in tracked.memories.prompted:
+                self._track([tracked], frame, self._frame(tracked, frame))
         self._objects[object_id] = tracked
         told = self._tell([(object_id, frame) for frame in (index, *later)])
-        self._forget_old_of(tracked)
+        tracked.forget_before(min(self._frames), self._limits)
         return told
 
     def _prepare_mask(
@@ -491,95 +473,43 @@ class VideoTracker:
         """Return what is known of objects on frames, given as pairs of id and index."""
         pairs = list(which)
         answers = [self._objects[object_id].answers[index] for object_id, index in pairs]
-        pictures = [self._picture(self._objects[object_id], index) for object_id, index in pairs]
+        frames = [self._frame(self._objects[object_id], index) for object_id, index in pairs]
         threshold = self._network.bundle.manifest.constants.mask_threshold
         with self._network.stopwatch.measure('upscale'):
             if non_overlapping and pairs:
                 cut = upscale_apart([answer.logits for answer in answers],
-                                    pictures[0].embedding.image_size, threshold)
+                                    frames[0].embedding.image_size, threshold)
             else:
-                cut = [upscale(answer.logits, picture.embedding.image_size, threshold)
-                       for answer, picture in zip(answers, pictures, strict=True)]
+                cut = [upscale(answer.logits, frame.embedding.image_size, threshold)
+                       for answer, frame in zip(answers, frames, strict=True)]
         return [
             TrackedObject(
-                object_id, index, answer.state(picture.stamp, self._options.lost_after),
-                Mask(box, crop, picture.embedding.image_size, answer.iou_prediction,
+                object_id, index, self._state(answer, frame.stamp),
+                Mask(box, crop, frame.embedding.image_size, answer.iou_prediction,
                      answer.object_score),
                 bounded(answer.logits))
-            for (object_id, index), answer, picture, (box, crop) in zip(
-                pairs, answers, pictures, cut, strict=True)]
+            for (object_id, index), answer, frame, (box, crop) in zip(
+                pairs, answers, frames, cut, strict=True)]
 
-
-@dataclass(frozen=True)
-class _Frame:
-    """An image that was seen at ``stamp`` seconds."""
-
-    stamp: float
-    embedding: Embedding
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """
-    What was found of an object on a frame.
-
-    ``conditioning``: the frame was prompted before the object had been tracked on it;
-    ``unseen_since``: stamp of the first of the frames, up to this one, that did not show it.
-    """
-
-    logits: FloatArray
-    iou_prediction: float
-    object_score: float
-    pointer: FloatArray
-    conditioning: bool = False
-    unseen_since: float | None = None
-
-    def since(self, previous: _Answer | None, stamp: float) -> _Answer:
-        """Return the answer with its ``unseen_since``, given that on the frame before."""
-        if self.object_score > 0:
-            return replace(self, unseen_since=None)
-        if previous is not None and previous.unseen_since is not None:
-            stamp = previous.unseen_since
-        return replace(self, unseen_since=stamp)
-
-    def state(self, stamp: float, lost_after: float) -> ObjectState:
-        """Say whether the object is seen."""
-        if self.unseen_since is None:
+    def _state(self, answer: Answer, stamp: float) -> ObjectState:
+        if answer.unseen_since is None:
             return ObjectState.VISIBLE
-        return (ObjectState.LOST if stamp - self.unseen_since > lost_after
-                else ObjectState.OCCLUDED)
+        lost = stamp - answer.unseen_since > self._options.lost_after
+        return ObjectState.LOST if lost else ObjectState.OCCLUDED
 
 
-@dataclass
-class _Object:
-    """
-    What is known of an object.
-
-    By frame: its answers and the points it was prompted with, of the frames that are kept, and the
-    images that were given for it alone.
-    """
-
-    bank: MemoryBank = field(default_factory=MemoryBank)
-    answers: dict[int, _Answer] = field(default_factory=dict)
-    clicks: dict[int, _Clicks] = field(default_factory=dict)
-    pictures: dict[int, _Frame] = field(default_factory=dict)
-
-    def copy(self) -> _Object:
-        """Return an object that can change without this one."""
-        return _Object(self.bank.copy(), dict(self.answers), dict(self.clicks),
-                       dict(self.pictures))
+def _time(stamp: float) -> float:
+    if not math.isfinite(stamp):
+        raise ImageError(f'the stamp of the image is {stamp}, not a time in seconds')
+    return stamp
 
 
-def _joined(old: _Clicks, new: _Clicks) -> _Clicks:
-    return np.concatenate([old[0], new[0]]), np.concatenate([old[1], new[1]])
-
-
-def _padding(objects: int) -> _Clicks:
+def _padding(objects: int) -> Clicks:
     """
     Return the coordinates [B, 2, 2] and labels [B, 2] of objects without points.
 
     One padding stands for the missing points (``SAM2Base._forward_sam_heads``), the other comes
     after any (``PromptEncoder._embed_points``).
     """
-    coords, labels = pad(*pad(*_NO_POINTS))
+    coords, labels = pad(*pad(*NO_CLICKS))
     return np.tile(coords, (objects, 1, 1)), np.tile(labels, (objects, 1))
