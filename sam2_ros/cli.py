@@ -64,6 +64,8 @@ INSTALL = {
     'pycocotools': _PIP.format('evaluate'),
     'PIL': _PIP.format('evaluate'),
     'ament_index_python': _ROS,
+    'fontTools': _PIP.format('train'),
+    'pybullet': _PIP.format('train'),
     'rclpy': _ROS,
     'sam2_ros.msg': _ROS,
     'sam2_ros.srv': _ROS,

@@ -70,6 +70,11 @@ def _by_hash(group: str) -> str:
     return SPLITS[zlib.crc32(group.encode()) % _HELD_OUT_SHARE == 0]
 
 
+def _by_title(path: str) -> str:
+    """Split the photographs of a package that has some for both."""
+    return SPLITS[not Path(path).name.startswith(('Bridge', 'Dragonfly', 'Wine'))]
+
+
 def _by_number(path: str) -> str:
     """Split the thousand numbered meshes: 900 to 999 are held out; 168 has no numbers in it."""
     number = int(Path(path).stem)
@@ -88,13 +93,13 @@ SOURCES = (
            (f'{_WALLPAPER}/2560x1600.*', f'{_WALLPAPER}/3?40x2160.*', f'{_WALLPAPER}/5120x2880.*'),
            'none', _all('train')),
     Source('lomiri-wallpapers-20.04', 'photograph', 'Debian', 'CC-BY-4.0, CC-BY-SA-4.0',
-           tuple(f'usr/share/backgrounds/{name}*.jpg' for name in (
-               'Bridge', 'Dragonfly', 'Fossa', 'Infinite', 'Kleiber', 'Painting', 'Wine')),
+           tuple(f'usr/share/backgrounds/{name}_*.jpg' for name in (
+               'Fossa', 'Infinite-Sea', 'Kleiber', 'Painting-Colors')),
            'none', _all('train')),
     Source('lomiri-wallpapers-16.04', 'photograph', 'Debian', 'CC-BY-SA-3.0, CC-BY-4.0',
            tuple(f'usr/share/backgrounds/*_by_{name}*.jpg' for name in (
-               'Aitzol', 'Clements', 'Peter', 'freespace')),
-           'all', _all('held_out')),
+               'Aitzol', 'Bolly', 'Clements', 'Jakkub', 'Peter', 'Sander', 'freespace')),
+           'all but Bridge, Dragonfly and Wine', _by_title),
     Source('fonts-noto-color-emoji', 'sprite', 'Debian', 'OFL-1.1',
            ('usr/share/fonts/truetype/noto/NotoColorEmoji.ttf',),
            'a sixth of the emoji', _by_emoji),
@@ -106,9 +111,9 @@ SOURCES = (
                'animals', 'containers', 'electronics', 'food', 'plants', 'recreation', 'tools',
                'transportation')),
            'a sixth of its folders', _by_folder),
-    Source('random_urdfs', 'mesh', 'pip: pybullet', 'Zlib',
+    Source('random_urdfs', 'mesh', 'pip: pybullet', 'Zlib (the package)',
            ('random_urdfs/[0-9]*/[0-9]*.obj',), '900 to 999', _by_number, 'pybullet_data'),
-    Source('objects of pybullet_data', 'mesh', 'pip: pybullet', 'Zlib',
+    Source('objects of pybullet_data', 'mesh', 'pip: pybullet', 'Zlib (the package)',
            ('objects/mug.obj', 'duck.obj', 'lego/lego.obj', 'teddy2_VHACD_CHs.obj'),
            'all', _all('held_out'), 'pybullet_data'),
 )
