@@ -10,6 +10,8 @@ F * P + Q * C/D. With A = 1 in place of B, all objects share what depends only o
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from sam2.modeling.memory_attention import MemoryAttentionLayer
 from sam2.modeling.sam.transformer import RoPEAttention
@@ -18,8 +20,10 @@ from torch import Tensor, nn
 
 from sam2_ros.export.errors import ExportError
 
-#: Queries that meet all keys at once: the products of all P with 7 memories would take 470 MB.
-_STRIP = 128
+#: Size of the products of queries with the keys of full memory that are held at once. Those of all
+#: queries take 470 MB at 1024 x 1024.
+_CHUNK_BYTES = 32 << 20
+_FLOAT_BYTES = 4
 #: ``sam2.modeling.sam2_utils.get_1d_sine_pe``
 _TEMPERATURE = 10000.0
 
@@ -47,7 +51,9 @@ class MemoryAttention(nn.Module):
         side = model.sam_image_embedding_size
         self.memories = MemoryTokens(model)
         self.pointers = PointerTokens(model)
-        self.layers = nn.ModuleList(Layer(layer) for layer in attention.layers)
+        keys = model.num_maskmem * side ** 2
+        rows = max(1, _CHUNK_BYTES // (keys * _FLOAT_BYTES))
+        self.layers = nn.ModuleList(Layer(layer, rows) for layer in attention.layers)
         self.norm = attention.norm
         encoding = model.image_encoder.neck.position_encoding
         position = encoding(torch.zeros(1, model.hidden_dim, side, side))
@@ -123,7 +129,7 @@ class PointerTokens(nn.Module):
 class Layer(nn.Module):
     """``MemoryAttentionLayer``."""
 
-    def __init__(self, layer: MemoryAttentionLayer) -> None:
+    def __init__(self, layer: MemoryAttentionLayer, rows: int) -> None:
         super().__init__()
         if (layer.pos_enc_at_attn or layer.pos_enc_at_cross_attn_queries
                 or not layer.pos_enc_at_cross_attn_keys):
@@ -131,69 +137,59 @@ class Layer(nn.Module):
                 'this memory attention encodes positions elsewhere than that of the official '
                 'SAM 2 models; export it with --image-only')
         self.layer = layer
-        self.to_image = SelfAttention(layer.self_attn)
-        self.to_memories = MemoryCrossAttention(layer.cross_attn_image)
+        self.to_image = RotaryAttention(layer.self_attn, rows)
+        self.to_memories = RotaryAttention(layer.cross_attn_image, rows)
 
     def forward(
             self, x: Tensor, memories: Tensor, pointers: Tensor, values: Tensor,
             turns: tuple[Tensor, Tensor]) -> Tensor:
         """``x`` [A, P, C] to [B, P, C]."""
         layer = self.layer
-        x = x + self.to_image(layer.norm1(x), turns)
+        image = layer.norm1(x)
+        x = x + self.to_image(image, image, None, image, turns)
         x = x + self.to_memories(layer.norm2(x), memories, pointers, values, turns)
         hidden = layer.activation(layer.linear1(layer.norm3(x)))
         return x + layer.linear2(hidden)
 
 
-class SelfAttention(nn.Module):
-    """``RoPEAttention`` of the image to itself."""
-
-    def __init__(self, attention: RoPEAttention) -> None:
-        super().__init__()
-        _check_single_head(attention)
-        scale = attention.internal_dim ** -0.5
-        self.q_proj = _paired(attention.q_proj, scale)
-        self.k_proj = _paired(attention.k_proj)
-        self.v_proj, self.out_proj = attention.v_proj, attention.out_proj
-
-    def forward(self, x: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
-        q, k = _turned(self.q_proj(x), turns), _turned(self.k_proj(x), turns)
-        attended: Tensor = self.out_proj(_attend(q, k, self.v_proj(x)))
-        return attended
-
-
-class MemoryCrossAttention(nn.Module):
+class RotaryAttention(nn.Module):
     """
-    ``RoPEAttention`` of the image to memories, whose places turn, and pointers, which have none.
+    ``RoPEAttention`` whose values are attended to as they are and projected afterwards.
 
-    The values are attended to as they are and projected afterwards, which is a quarter of the
-    work: sum_j w_j (V m_j + b) = V (sum_j w_j m_j) + b, since the weights w_j sum to 1.
+    sum_j w_j (V x_j + b) = V (sum_j w_j x_j) + b, since the weights w_j sum to 1. Of memories,
+    which have D channels, that is a quarter of the work.
     """
 
-    def __init__(self, attention: RoPEAttention) -> None:
+    def __init__(self, attention: RoPEAttention, rows: int) -> None:
+        """:param rows: so many queries meet the keys at once."""
         super().__init__()
-        _check_single_head(attention)
-        scale = attention.internal_dim ** -0.5
-        self.q_proj = _paired(attention.q_proj, scale)
+        if attention.num_heads != 1:
+            raise ExportError(
+                'this memory attention has several heads, unlike that of the official SAM 2 '
+                'models; export it with --image-only')
+        self.rows = rows
+        self.q_proj = _paired(attention.q_proj, attention.internal_dim ** -0.5)
         self.k_proj = _paired(attention.k_proj)
         self.out_proj = _joined(attention.v_proj, attention.out_proj)
 
     def forward(
-            self, x: Tensor, memories: Tensor, pointers: Tensor, values: Tensor,
+            self, x: Tensor, placed: Tensor, unplaced: Tensor | None, values: Tensor,
             turns: tuple[Tensor, Tensor]) -> Tensor:
+        """
+        ``x`` [A, P, C] to [B, P, C].
+
+        The keys are made of ``placed`` [B, ..., P, D], which have their place in the image, and
+        ``unplaced`` [B, T, D], which have none; ``values`` [B, K, D].
+        """
         q = _turned(self.q_proj(x), turns)
-        k = torch.cat([
-            _turned(self.k_proj(memories), turns).flatten(1, 2), self.k_proj(pointers)], dim=1)
-        attended: Tensor = self.out_proj(_attend(q, k, values))
-        return attended
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """``q`` [A, P, C], ``k`` [B, K, C], ``v`` [B, K, D] to [B, P, D], strip by strip."""
-    k = k.transpose(1, 2)
-    return torch.cat([
-        torch.softmax(q[:, start:start + _STRIP] @ k, -1) @ v
-        for start in range(0, int(q.shape[1]), _STRIP)], dim=1)
+        k = _turned(self.k_proj(placed), turns).flatten(1, -2)
+        if unplaced is not None:
+            k = torch.cat([k, self.k_proj(unplaced)], dim=1)
+        k = k.transpose(1, 2)
+        attended = torch.cat([
+            torch.softmax(q[:, start:start + self.rows] @ k, -1) @ values
+            for start in range(0, int(q.shape[1]), self.rows)], dim=1)
+        return cast('Tensor', self.out_proj(attended))
 
 
 def _turned(x: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
@@ -229,9 +225,3 @@ def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     layer.weight, layer.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
     return layer
 
-
-def _check_single_head(attention: RoPEAttention) -> None:
-    if attention.num_heads != 1:
-        raise ExportError(
-            'this memory attention has several heads, unlike that of the official SAM 2 models; '
-            'export it with --image-only')

@@ -35,9 +35,9 @@ _RESIZE_SHAPES = ((480, 640), (720, 1280), (1080, 1920), (64, 1500), (333, 257))
 _DECODER_CASES = (
     (1, 2, 1, 1, False, False), (3, 3, 1, 1, False, False), (2, 2, 2, 1, True, False),
     (1, 0, 1, 1, True, False), (3, 2, 1, 3, False, True), (2, 1, 2, 2, True, True))
-#: Objects, memories and pointers: the first frame after a prompt, with and without its pointer,
-#: two objects on the way, full memory. The last one is not to be taken for constants by tracing.
-_MEMORY_CASES = ((1, 1, 1), (1, 2, 0), (1, 7, 16), (3, 2, 5))
+#: Objects, memories and pointers: the frame after a prompt without and with pointers, two objects,
+#: full memory.
+_MEMORY_CASES = ((1, 1, 0), (2, 1, 5), (1, 2, 1), (1, 7, 16))
 
 
 @dataclass(frozen=True)
@@ -162,13 +162,14 @@ def _memory_encoder_case(
 def memory_attention_cases(
         model: SAM2Base, image_embed: NDArray[Any], memories: NDArray[Any]) -> list[Case]:
     """Memories [count, P, D] in several numbers, and the image as the official model sees it."""
-    return [_memory_attention_case(model, image_embed, memories, *numbers)
+    return [memory_attention_case(model, image_embed, memories, *numbers)
             for numbers in _MEMORY_CASES]
 
 
-def _memory_attention_case(
+def memory_attention_case(
         model: SAM2Base, image_embed: NDArray[Any], memories: NDArray[Any], objects: int,
         count: int, pointers: int) -> Case:
+    """``count`` of the memories [..., P, D] for each object, at random times, and the answer."""
     random = np.random.default_rng([objects, count, pointers])
     steps = random.integers(0, model.num_maskmem, (objects, count))
     steps[:, 0] = 0
