@@ -235,17 +235,19 @@ class ObjectTracking:
             found = self._refine(object_id, told, index, request.multimask)
         if told.prompt is not None:
             here.prompts.append((object_id, told.prompt))
-        changed = [here, *(self._kept[one.frame] for one in found[1:])]
+        # Frames of before a jump back in time may still be kept by the tracker.
+        changed = {here: found[0], **{
+            self._kept[one.frame]: one for one in found[1:] if one.frame in self._kept}}
         before = self._objects.pop(object_id, None)
         known = before if refined else None
-        for one, answer in zip(found, changed, strict=True):
+        for answer, one in changed.items():
             answer.objects[object_id] = _object_mask(one)
             known = known_object(answer.objects[object_id], answer.frame.stamp, known)
-        assert known is not None  # the tracker answers at least on the frame of the prompt
+        assert known is not None  # there is at least the frame of the prompt
         self._objects[object_id] = known
         self._last_id = object_id
         self._show_objects()
-        return changed
+        return list(changed)
 
     def _check_room(self, object_id: int) -> None:
         most, count = self._settings().max_objects, len(self._objects)

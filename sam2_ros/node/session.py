@@ -49,6 +49,7 @@ class Session:
         # generation.
         self._lock = threading.Lock()
         self._generation = 0
+        self._newest: Frame | None = None
         #: The frame that was encoded ahead last; read by the callbacks.
         self.encoded_ahead: Frame | None = None
 
@@ -87,10 +88,8 @@ class Session:
 
     def frame_came(self, frame: Frame, publish: Publish) -> None:
         """Let the mode follow a new frame when there is time, unless a newer one comes first."""
-        if not self._mode.wants_frames:
-            return
-        generation = self._generation
-        if self._worker.offer(lambda: self._follow(frame, generation, publish)):
+        self._newest = frame
+        if self._mode.wants_frames and self._worker.offer(self._following(frame, publish)):
             self._statistics.count('frames dropped')
 
     def answer(
@@ -107,6 +106,10 @@ class Session:
             refuse(answered.refused)
             for answer in answered.answers:
                 self._publish(answer, publish)
+            # When it came, there may have been no object to look for.
+            newest = self._newest
+            if newest is not None and self._mode.wants_frames:
+                self._worker.offer_again(self._following(newest, publish))
 
         self._worker.submit(job)
 
@@ -124,6 +127,10 @@ class Session:
     def reset(self) -> int:
         """Forget all objects; returns how many."""
         return self._mode.reset()
+
+    def _following(self, frame: Frame, publish: Publish) -> Job:
+        generation = self._generation
+        return lambda: self._follow(frame, generation, publish)
 
     def _follow(self, frame: Frame, generation: int, publish: Publish) -> None:
         begin = perf_counter()
@@ -154,6 +161,7 @@ class Session:
 
     def forget_frames(self) -> None:
         """Forget images and what is known of them, once the worker is through with them."""
+        self._newest = None
         self._worker.forget_newest()
         self.forget_encoded_ahead()
         self._worker.submit(self._mode.forget_frames)

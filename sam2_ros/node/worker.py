@@ -47,6 +47,12 @@ class Worker:
             self._condition.notify()
         return dropped
 
+    def offer_again(self, job: Job) -> None:
+        """Do `job` when there is time, unless one that was offered later waits already."""
+        with self._condition:
+            self._newest = self._newest or job
+            self._condition.notify()
+
     def forget_newest(self) -> None:
         """Drop the job that was offered, if it has not begun."""
         with self._condition:

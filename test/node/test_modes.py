@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,19 @@ COFFEE = (300, 200)
 
 
 @pytest.fixture(scope='module')
-def image_only_bundle(can_export: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a bundle that cannot track."""
-    from sam2_ros.export.exporter import ExportOptions, export_bundle
+def image_only_bundle(prototype_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bundle as `sam2-ros export --image-only` writes it."""
+    from sam2_ros.model.bundle import TRACKING_GRAPHS
 
-    folder = tmp_path_factory.mktemp('bundles') / 'image_only'
-    return export_bundle(
-        ExportOptions(model='sam2_nano', output=folder, image_only=True)).path
+    folder = tmp_path_factory.mktemp('image_only')
+    manifest = json.loads((prototype_bundle / 'manifest.json').read_text(encoding='utf-8'))
+    manifest['tracking'] = None
+    for name in TRACKING_GRAPHS:
+        del manifest['graphs'][name]
+    (folder / 'manifest.json').write_text(json.dumps(manifest), encoding='utf-8')
+    for graph in manifest['graphs'].values():
+        shutil.copy(prototype_bundle / graph['file'], folder)
+    return folder
 
 
 def test_a_bundle_that_cannot_track_answers_prompts(

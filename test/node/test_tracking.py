@@ -95,6 +95,16 @@ def test_a_prompt_starts_and_every_frame_is_answered(robot: Any, moving: Any) ->
     assert len(robot.received['sam2/masks']) == len(moving)
 
 
+def test_images_that_came_before_the_first_prompt(robot: Any, moving: Any) -> None:
+    headers = [robot.show(pixels) for pixels in moving]
+    robot.ask([COFFEE], object_id=1, stamp=headers[2].stamp)
+    # on the image that was meant, and on the newest
+    answers = robot.masks(2)
+    robot.wait(lambda: answers[-1].header == headers[-1], 'the newest image')
+    assert answers[0].header == headers[2]
+    assert all(ids(answer) == [1] for answer in answers)
+
+
 def test_frames_that_come_too_fast_are_dropped_and_counted(robot: Any, moving: Any) -> None:
     begin(robot, moving[0], 1)
     start = {name: int(value) for name, value in robot.diagnosed(

@@ -77,6 +77,32 @@ def test_stop_drops_what_has_not_begun_and_says_so() -> None:
     assert done == ['cancelled', 'busy', 'cancelled']
 
 
+def test_a_frame_offered_again_does_not_replace_a_newer_one() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    frames: list[int] = []
+
+    def busy() -> None:
+        begun.set()
+        assert may_end.wait(TIMEOUT)
+
+    worker = Worker(lambda error: None)
+    worker.submit(busy)
+    assert begun.wait(TIMEOUT)
+    worker.offer_again(lambda: frames.append(1))
+    done = threading.Event()
+
+    def newest() -> None:
+        frames.append(2)
+        done.set()
+
+    worker.offer(newest)
+    worker.offer_again(lambda: frames.append(1))
+    may_end.set()
+    assert done.wait(TIMEOUT)
+    worker.stop()
+    assert frames == [2]
+
+
 def test_a_forgotten_frame_is_dropped() -> None:
     begun, may_end = threading.Event(), threading.Event()
     frames: list[int] = []
