@@ -26,6 +26,8 @@ class LossOptions:
     dice: float = 1.0
     iou: float = 1.0
     object_score: float = 1.0
+    #: Of an absent object beside a present one in the loss of the score: they are rare.
+    absent: float = 1.0
     #: Half of all: at the official .25, small objects vanish from a model that starts afresh.
     focal_alpha: float = 0.5
     focal_gamma: float = 2.0
@@ -117,10 +119,10 @@ class MaskLosses:
                 + options.balanced * young * (inside + outside))
 
     def _score_loss(self, scores: Tensor, area: Tensor) -> Tensor:
-        clear = ((area == 0) | (area >= self.options.smallest)).float()
+        weights = self.options.absent * (area == 0) + (area >= self.options.smallest)
         losses = F.binary_cross_entropy_with_logits(
             scores, (area > 0).float(), reduction='none')
-        return (losses * clear).sum() / clear.sum().clamp(min=1)
+        return (losses * weights).mean()
 
 
 def _ious(logits: Tensor, covered: Tensor) -> Tensor:

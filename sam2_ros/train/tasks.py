@@ -62,6 +62,8 @@ class TaskOptions:
     stride: int = 1
     leaps: float = 0.3
     leap: int = 6
+    #: How often an object finds itself on a frame of another scene, where it is absent.
+    cuts: float = 0.0
     #: Of an object on the first frame, as a share of the picture.
     smallest: float = 0.002
 
@@ -87,7 +89,7 @@ class ClipTask:
             shot = self._source.draw(rng, numbers)
             if (chosen := self._choose(rng, shot.masks)).size:
                 shots.append(resized(shot, chosen, self._size))
-        return joined(shots)
+        return self._with_cuts(rng, joined(shots))
 
     def loss(
         self, model: nn.Module, batch: Clip, rng: np.random.Generator, step: int,
@@ -110,6 +112,18 @@ class ClipTask:
                 name = f'{name}{self._options.frames}'
                 parts[name] = parts.get(name, 0.0) + share * value
         return loss, parts
+
+    def _with_cuts(self, rng: np.random.Generator, clip: Clip) -> Clip:
+        """Move some objects, on one later frame each, to the picture of the next scene."""
+        frames, count = clip.picture_of.shape
+        if frames == 1 or self._options.scenes == 1:
+            return clip
+        for index in np.flatnonzero(rng.random(count) < self._options.cuts):
+            frame = int(rng.integers(1, frames))
+            clip.picture_of[frame, index] += frames
+            clip.masks[frame, index] = False
+        clip.picture_of.remainder_(len(clip.pictures))
+        return clip
 
     def _numbers(self, rng: np.random.Generator) -> tuple[int, ...]:
         options = self._options
