@@ -184,7 +184,8 @@ class _Segmentation:
             contenders.append(OfficialStages(
                 setting.model, setting.picture, setting.bundle.manifest.image_size,
                 setting.threads))
-        _measure(contenders, self.part)
+        with _progress(f'{self.part.name}: stages', self.part.runs) as step:
+            latency.measure(contenders, self.part.runs, self.part.samples, step)
 
     def run_node(self) -> None:
         with _progress(f'{self.part.name}: node', self.part.runs) as step:
@@ -223,7 +224,9 @@ class _Tracking:
                 OfficialTracking(
                     setting.model, setting.picture, objects, setting.threads, self._frames)
                 for objects in tracking.OBJECTS]
-        _measure(contenders, self.part)
+        with _progress(f'{self.part.name}: stages', self.part.runs) as step:
+            # Nothing is left to warm up.
+            latency.measure(contenders, self.part.runs, self.part.samples, step, warm_up=0)
 
     def run_node(self) -> None:
         picture, part, node = self._setting.picture, self.part, self.node
@@ -233,11 +236,6 @@ class _Tracking:
         part.node.camera = CameraFacts(self._setting.options.camera_rate)
         with _progress(f'{part.name}: camera', part.runs) as step:
             node.watch_camera(picture, part.node.camera, part.runs, part.samples, step)
-
-
-def _measure(contenders: list[Any], part: Part) -> None:
-    with _progress(f'{part.name}: stages', part.runs) as step:
-        latency.measure(contenders, part.runs, part.samples, step)
 
 
 def _run_node(work: _Work) -> None:

@@ -108,10 +108,9 @@ class _Tracking:
         begin_tracking(self._tracker, picture, prompts)
 
     def go_on(self, picture: Any) -> None:
-        from sam2_ros.evaluate.tracking import frames_to_full_memory
-
-        # and one that attends to all of it
-        for _ in range(frames_to_full_memory(self._bundle) + 1):
+        assert self._bundle.manifest.tracking is not None
+        # The last one attends to all memories; pointers, which take more frames, weigh nothing.
+        for _ in range(self._bundle.manifest.tracking.num_maskmem):
             self._tracker.step(picture)
 
 

@@ -69,15 +69,16 @@ class OurStages:
 
 def measure(
     contenders: Sequence[Any], runs: int, samples: Samples, progress: Callable[[], None],
+    warm_up: int = WARM_UP,
 ) -> None:
     """
-    Add ``runs`` runs of every contender (``name``, ``steps``) to ``samples``.
+    Add ``runs`` runs of every contender (``name``, ``steps``) to ``samples``, after ``warm_up``.
 
     They take turns step by step, and who begins changes with every run, so that a machine that
     gets slower or busier does so for all. Ctrl-C leaves the samples as they are until then.
     """
     steps: Mapping[str, Sequence[Step]] = {each.name: each.steps for each in contenders}
-    for run in range(-WARM_UP, runs):
+    for run in range(-warm_up, runs):
         names = list(steps) if run % 2 else list(steps)[::-1]
         for turn in zip_longest(*(steps[name] for name in names)):
             for name, step in zip(names, turn, strict=True):

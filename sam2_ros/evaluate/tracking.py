@@ -18,7 +18,7 @@ from onnxruntime import InferenceSession
 from sam2_ros.evaluate.latency import Step
 from sam2_ros.evaluate.samples import OURS
 from sam2_ros.evaluate.scene import make_prompts
-from sam2_ros.model.bundle import Bundle
+from sam2_ros.model.bundle import Bundle, Tracking
 from sam2_ros.model.prompts import Prompt
 from sam2_ros.model.providers import ProviderOptions
 from sam2_ros.model.video_tracker import VideoTracker
@@ -26,7 +26,8 @@ from sam2_ros.model.video_tracker import VideoTracker
 #: Objects that are tracked at once.
 OBJECTS = (1, 4)
 #: Recent memories beside the prompted frame that are tried, where the model has more of them.
-MEMORIES = (4, 2, 1, 0)
+#: Ascending: each try finds what it needs among what the ones before it have left.
+MEMORIES = (0, 1, 2, 4)
 #: Frames that are timed, by default; each takes seconds, and they vary little.
 RUNS = 10
 #: The whole of a tracked frame, and the part of it that is not spent in ONNX Runtime.
@@ -51,8 +52,12 @@ def frames_to_full_memory(bundle: Bundle) -> int:
     """Return after how many tracked frames the next one attends to all that it ever will."""
     tracking = bundle.manifest.tracking
     assert tracking is not None
-    memories = 1 + (tracking.num_maskmem - 2) * tracking.memory_temporal_stride
-    return max(memories, tracking.max_object_pointers - 1)
+    return max(_frames_to_all_memories(tracking), tracking.max_object_pointers - 1)
+
+
+def _frames_to_all_memories(tracking: Tracking) -> int:
+    """Return the same of memories alone, which need fewer frames than pointers."""
+    return 1 + (tracking.num_maskmem - 2) * tracking.memory_temporal_stride
 
 
 class OurTracking:
@@ -73,21 +78,20 @@ class OurTracking:
         self.name = tracking_name(OURS, objects)
         self._tracker = VideoTracker(bundle, provider, options)
         self._picture = picture
-        self._recent = bundle.manifest.tracking.num_maskmem - 1
+        recent = bundle.manifest.tracking.num_maskmem - 1
+        self._memories = [count for count in MEMORIES if count < recent and objects == 1]
         height, width = picture.shape[:2]
         begin_tracking(self._tracker, picture, make_prompts(objects, width, height))
-        for _ in range(frames_to_full_memory(bundle)):
-            self._tracker.step(picture)
+        for left in reversed(range(frames_to_full_memory(bundle))):
+            # Pointers alone can be had in less time.
+            few = left >= _frames_to_all_memories(bundle.manifest.tracking)
+            self._step_with(0 if few else None)
             progress()
-        self._memories = [count for count in MEMORIES if count < self._recent]
-        self._tries_memories = objects == 1
 
     @property
     def steps(self) -> list[Step]:
         """What one run does, in order."""
-        if not self._tries_memories:
-            return [self._step]
-        return [self._step, *(partial(self._step_with, count) for count in self._memories)]
+        return [self._step, *(partial(self._try, count) for count in self._memories)]
 
     def _step(self) -> dict[str, float]:
         with _time_in_onnxruntime() as spent:
@@ -98,19 +102,16 @@ class OurTracking:
         return {STEP: total, **{stage: timings[stage] for stage in STAGES},
                 HOST: total - sum(spent)}
 
-    def _step_with(self, memories: int) -> dict[str, float]:
-        """Step with fewer memories; after the fewest, the memory is filled again, untimed."""
-        tracker = self._tracker
-        full = tracker.tracking
-        tracker.tracking = dataclasses.replace(full, memories=memories)
+    def _try(self, memories: int) -> dict[str, float]:
         begin = time.perf_counter()
+        self._step_with(memories)
+        return {memories_stage(memories): time.perf_counter() - begin}
+
+    def _step_with(self, memories: int | None) -> None:
+        tracker = self._tracker
+        tracker.tracking = dataclasses.replace(tracker.tracking, memories=memories)
         tracker.step(self._picture)
-        total = time.perf_counter() - begin
-        tracker.tracking = full
-        if memories == self._memories[-1]:
-            for _ in range(self._recent):
-                tracker.step(self._picture)
-        return {memories_stage(memories): total}
+        tracker.tracking = dataclasses.replace(tracker.tracking, memories=None)
 
 
 def begin_tracking(

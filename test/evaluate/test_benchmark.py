@@ -33,12 +33,12 @@ NODE_STAGES = ['total', 'resize', 'encode', 'decode', 'upscale', 'publish', 'ove
 MODEL_STAGES = ['encode', 'memory_attention', 'decode', 'memory_encode']
 TRACKING_STAGES = ['step', 'resize', 'encode', 'memory_attention', 'decode', 'fill_holes',
                    'memory_encode', 'upscale', 'host']
-MEMORIES = ['step, 4 memories', 'step, 2 memories', 'step, 1 memory', 'step, 0 memories']
+MEMORIES = ['step, 0 memories', 'step, 1 memory', 'step, 2 memories', 'step, 4 memories']
 TRACKING_NODE_STAGES = ['total', *TRACKING_STAGES[1:-1], 'publish', 'overhead',
                         'total at 20 images a second']
 RUNS = 3
 #: Seconds; nothing here takes this long, it keeps a hanging benchmark from hanging the tests.
-TIMEOUT = 120.0
+TIMEOUT = 300.0
 
 
 def command(*arguments: object) -> list[str]:
@@ -55,9 +55,10 @@ def everything(
     pytest.importorskip('rclpy', reason='no ROS 2 in this environment')
     folder = tmp_path_factory.mktemp('benchmark') / 'new' / 'folder'
     ended = subprocess.run(
+        # One thread: on a busy machine, PyTorch's threads wait for each other for minutes.
         command(nano_bundle, '--runs', RUNS, '--tracked-frames', RUNS, '--provider', 'cpu',
-                '--image-size', '640x480', '--against-pytorch', '--ros', '--camera-rate', '20',
-                '--output', folder),
+                '--threads', 1, '--image-size', '640x480', '--against-pytorch', '--ros',
+                '--camera-rate', '20', '--output', folder),
         cwd=folder.parents[1], capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert ended.returncode == 0, ended.stderr
     return folder, ended
@@ -161,7 +162,8 @@ def test_what_was_measured_and_where(document: Any, nano_bundle: Path) -> None:
     """A figure without its machine is worth nothing."""
     assert document['complete'] is True
     assert document['provider'] == 'cpu'
-    assert document['threads'] == document['machine']['usable cores'] >= 1
+    assert document['threads'] == 1
+    assert document['machine']['usable cores'] >= 1
     assert document['picture_size'] == [640, 480]
     assert document['bundle']['path'] == str(nano_bundle.resolve())
     assert document['bundle']['model'] == 'sam2_nano'

@@ -14,6 +14,7 @@ pytest.importorskip('rclpy', reason='no ROS 2 in this environment')
 
 from sensor_msgs.msg import Image
 
+from sam2_ros.evaluate import running_node
 from sam2_ros.evaluate.errors import BenchmarkError
 from sam2_ros.evaluate.running_node import RunningNode
 from sam2_ros.evaluate.samples import NODE, Samples
@@ -93,3 +94,23 @@ def test_image_that_never_comes(nano_bundle: Path, tmp_path: Path) -> None:
             node.measure_prompts(make_picture(64, 48), 1, samples, lambda: None)
     assert node.lost == 5
     assert samples.series() == []
+
+
+def test_frames_that_never_come(
+    nano_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody refuses a frame without a prompt: it is lost when the node does not tell of it."""
+    monkeypatch.setattr(running_node, 'ARRIVAL_TIMEOUT', 0.5)  # five diagnostics
+    samples = Samples(NODE)
+    with RunningNode(nano_bundle, 'cpu', 1, tmp_path, 'track') as node:
+        node.wait()
+
+        def go_elsewhere() -> None:
+            node._images = node._node.create_publisher(Image, 'elsewhere', 10)
+
+        with pytest.raises(BenchmarkError, match='5 images in a row got no masks'):
+            node.measure_tracking(make_picture(64, 48), 2, 3, samples, go_elsewhere)
+    total = samples.find(NODE, 'total')
+    assert total is not None
+    assert len(total.seconds) == 1
+    assert node.lost == 5
