@@ -89,8 +89,8 @@ class Davis:
     """
     ``JPEGImages/480p``, ``Annotations/480p`` and ``ImageSets/2017/val.txt``, as DAVIS 2017.
 
-    As there, an object is one that shows in the first frame; the folders are named 480p whatever
-    the size, for the tools that look for them.
+    As there, an object is one that is in the first frame, here ``Clip.clickable``; the folders are
+    named 480p whatever the size, for the tools that look for them.
     """
 
     def steps(self, count: int) -> list[str]:
@@ -100,7 +100,7 @@ class Davis:
     def files(self, source: SceneSource, step: int, count: int, frames: int) -> Iterator[File]:
         """Yield the pictures and label maps of a clip, and what its objects are made of."""
         clip, name = source.clip(step, frames), _clip_name(step)
-        first = np.flatnonzero(clip.masks[0].any((1, 2)))
+        first = np.flatnonzero(clip.clickable)
         for frame, (image, masks) in enumerate(
                 zip(clip.images, clip.masks[:, first], strict=True)):
             yield File(f'JPEGImages/480p/{name}/{frame:05d}.jpg', jpeg(image))

@@ -216,11 +216,13 @@ class Renderer:
 
     def _cover(self, rng: Rng, body: int) -> None:
         self._texture_count += 1
-        file = Path(self._textures.name) / f'{self._texture_count}.png'
-        file.write_bytes(encoded(self._material.texture(rng, _TEXTURE_SIDE, _TEXTURE_SIDE)))
-        texture = self._bullet.loadTexture(str(file), physicsClientId=self._client)
+        # BMP, the fastest to read, and lossless.
+        file = Path(self._textures.name) / f'{self._texture_count}.bmp'
+        texture = self._material.texture(rng, _TEXTURE_SIDE, _TEXTURE_SIDE)
+        cv2.imwrite(str(file), texture[..., ::-1])
+        number = self._bullet.loadTexture(str(file), physicsClientId=self._client)
         self._bullet.changeVisualShape(
-            body, -1, textureUniqueId=texture, physicsClientId=self._client)
+            body, -1, textureUniqueId=number, physicsClientId=self._client)
 
     def _drawn(
         self, size: int, bodies: dict[int, str], view: _View, light: _Light,

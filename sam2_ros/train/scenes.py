@@ -31,6 +31,8 @@ RENDERED_IMAGES = .45
 RENDERED_CLIPS = .25
 # An instance that shows less than this, in pixels of a picture of 256 x 256, is no instance.
 SMALLEST = 40
+# One that shows this much can be clicked on; one of them at least is in a clip's first frame.
+CLICKABLE = 150
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,13 @@ class Clip:
     masks: NDArray[np.bool_]
     names: tuple[str, ...]
     kind: str
+
+    @property
+    def clickable(self) -> NDArray[np.bool_]:
+        """Bool [N]: whether the instance shows ``CLICKABLE`` pixels or more in the first frame."""
+        first = self.masks[0]
+        return np.asarray(first.sum((1, 2)) >= CLICKABLE * first[0].size / 256 ** 2
+                          if len(first) else np.zeros(0, bool))
 
 
 class SceneSource(Protocol):
@@ -117,14 +126,14 @@ class SceneGenerator:
 
     def clip(self, index: int, frames: int = 8) -> Clip:
         """
-        Return ``frames`` frames of clip ``index``, with one instance or more in the first frame.
+        Return ``frames`` frames of clip ``index``; an instance is clear to see in the first.
 
         Of training clips, some are calm and some skip frames; held-out clips are calm.
         """
         if frames < 1:
             raise TrainError(f'a clip of {frames} frames: 1 or more are needed')
         return next(clip for rng in self._attempts(1, index)
-                    if (clip := self._attempt_clip(rng, frames)).masks[0].any())
+                    if (clip := self._attempt_clip(rng, frames)).clickable.any())
 
     def _attempt(self, rng: Rng) -> Scene:
         renderer = self._renderer_of(rng, RENDERED_IMAGES)

@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
         cache=args.cache, partial=args.partial)
     with _sigterm_as_interrupt():
         write_scenes(order, args.jobs)
-    print(f'{args.output}: {args.count} {"clips" if "clip" in args.format else "scenes"} written')
+    what = 'clips' if args.format in ('davis', 'clip-shards') else 'pictures'
+    print(f'{args.output}: {args.count} {what} written')
     return 0
 
 
