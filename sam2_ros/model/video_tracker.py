@@ -37,9 +37,10 @@ from sam2_ros.model.tracking_options import TrackingOptions
 
 #: Logits of an object that is not there (``sam2.modeling.sam2_base.NO_OBJ_SCORE``).
 _NO_OBJECT = np.float32(-1024)
-#: Score of an object of which the mask is given (``SAM2Base._use_mask_as_output``), and the logit
-#: of a pixel beside it.
-_CERTAIN_SCORE, _CERTAINLY_NOT = 10.0, -10.0
+#: Score of an object of which the mask is given (``SAM2Base._use_mask_as_output``).
+_CERTAIN_SCORE = 10.0
+#: Logits of a given mask are -10 beside the object; one of its pixels alone lifts them above this.
+_LEAST_LOGIT = -9.9
 _DEFAULT_OPTIONS = ProviderOptions()
 _DEFAULT_TRACKING = TrackingOptions()
 
@@ -463,7 +464,7 @@ class VideoTracker:
                               f'{list(size)}, of uint8 or bool, got {list(mask.shape)} of '
                               f'{mask.dtype}')
         logits, prompt = self._network.prepare_mask(mask.view(np.uint8))
-        if logits.max() <= _CERTAINLY_NOT:
+        if logits.max() < _LEAST_LOGIT:
             raise PromptError('the mask is empty at the size of the model; give one with an object')
         return logits, prompt
 
