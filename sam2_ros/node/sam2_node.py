@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 import traceback
@@ -435,8 +436,16 @@ class Sam2Node(LifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; returns the exit code."""
-    node, initialized = None, False
+    node, initialized, spinning = None, False, False
+
+    def interrupted(*signal_and_stack: object) -> None:
+        # rclpy ends the context as well, and that ends the spinning. An exception beside it may
+        # come up in the callback of a weak reference, where Python prints and forgets it.
+        if not spinning:
+            raise KeyboardInterrupt
+
     try:
+        signal.signal(signal.SIGINT, interrupted)  # before rclpy, whose handler then calls it
         rclpy.init(args=args)
         initialized = True
         node = Sam2Node()
@@ -444,6 +453,7 @@ def main(args: list[str] | None = None) -> int:
             return 1 if node.context.ok() else 0  # a signal while the model loads is no failure
         executor = SingleThreadedExecutor()
         executor.add_node(node)
+        spinning = True
         executor.spin()
         return 0
     except (KeyboardInterrupt, ExternalShutdownException):
