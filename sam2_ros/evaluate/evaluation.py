@@ -137,11 +137,11 @@ class Evaluation:
                   unit=self.unit, mininterval=interval) as bar:
             for key in todo:
                 outcome = self._task.evaluate(key, draw=pictures < ROWS)
+                self.folder.add(outcome.record)
                 if outcome.picture is not None:
                     pictures += 1
                     write_png(self.folder.path / PICTURES_FOLDER / f'{pictures:02}.png',
                               outcome.picture)
-                self.folder.add(outcome.record)
                 bar.update()
 
     def write(self) -> ImageFigures | VideoFigures:
