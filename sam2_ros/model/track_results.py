@@ -142,5 +142,5 @@ def _overlay(
     return draw_overlay(
         image, [(one.object_id, one.mask) for one in by_size],
         [prompt for prompt in prompts.values() if prompt is not None],
-        absent=[(one.object_id, one.state.name.lower()) for one in objects
-                if one.state is not ObjectState.VISIBLE])
+        absent=[(one.object_id, 'no mask' if one.state is ObjectState.VISIBLE
+                 else one.state.name.lower()) for one in objects if not one.mask.area])

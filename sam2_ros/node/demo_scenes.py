@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo shows and says: photographs, and prompts on what is seen in them."""
+"""What the demo shows and says: photographs, a clip, and prompts on what is seen in them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from sam2_ros.model.prompts import Prompt as ModelPrompt
 from sam2_ros.msg import Box, Prompt
 
 PHOTOS = Path(__file__).with_name('demo_photos')
+CLIP = Path(__file__).with_name('demo_clip') / 'tabletop.webm'
 
 
 @dataclass(frozen=True)
 class DemoPrompt:
     """
-    One thing to say of a photograph, in its pixels.
+    One thing to say of a photograph or of the clip's first frame, in its pixels.
 
     ``mouse``: as a click on ``image_mouse_left``, else as a message on ``~/prompt``.
     """
@@ -73,3 +74,10 @@ SCENES = {
         DemoPrompt('name badge', box=(398.0, 254.0, 472.0, 307.0)),
     ),
 }
+
+#: demo_clip/SOURCES.md says how the clip was made.
+CLIP_PROMPTS = (
+    DemoPrompt('ball, rolls behind the box', point=(128.0, 184.0), mouse=True),
+    DemoPrompt('mug, leaves the picture', point=(50.0, 330.0)),
+    DemoPrompt('box', box=(238.0, 120.0, 462.0, 302.0)),
+)

@@ -25,6 +25,7 @@ from sam2_ros.model import track_command
 from sam2_ros.model.bundle import Bundle
 from sam2_ros.model.errors import BundleError, ImageError, OptionError, PromptError, Sam2RosError
 from sam2_ros.model.image_files import read_photo, write_png
+from sam2_ros.model.masks import Mask
 from sam2_ros.model.overlay import object_colour
 from sam2_ros.model.prompts import Prompt
 from sam2_ros.model.tracking_options import TrackingOptions
@@ -274,12 +275,13 @@ def test_options_of_the_tracker(
 def test_states_and_absent_objects(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Scores of random weights say nothing, so the answers' states are set here."""
+    """What the prototype's memory says means nothing, so the answers are set here."""
     step = VideoTracker.step
 
     def hidden(self: VideoTracker, image: Frame, stamp: float | None = None) -> Any:
         state = ObjectState.OCCLUDED if (stamp or 0.0) < 0.55 else ObjectState.LOST
-        return [replace(found, state=state) for found in step(self, image, stamp)]
+        nothing = Mask((0, 0, 0, 0), np.empty((0, 0), np.uint8), (HEIGHT, WIDTH), 0.1, -5.0)
+        return [replace(found, state=state, mask=nothing) for found in step(self, image, stamp)]
 
     monkeypatch.setattr(VideoTracker, 'step', hidden)
     workplace.track('--point', '37,50')

@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo: real photographs and prompts through the node's executable."""
+"""The demo: real photographs, a clip and prompts through the node's executable."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ pytest.importorskip('rclpy', reason='no ROS 2 in this environment')
 
 from sam2_ros import cli
 from sam2_ros.model.image_files import read_photo
-from sam2_ros.node import demo, demo_scenes
-from sam2_ros.node.demo import Answer, DemoError, run_demo
-from sam2_ros.node.demo_scenes import PHOTOS, SCENES
+from sam2_ros.model.video_files import open_video
+from sam2_ros.msg import Mask
+from sam2_ros.node import demo, demo_photographs, demo_scenes
+from sam2_ros.node.demo import run_demo
+from sam2_ros.node.demo_clip import Track
+from sam2_ros.node.demo_node import DemoError
+from sam2_ros.node.demo_photographs import Answer
+from sam2_ros.node.demo_scenes import CLIP, CLIP_PROMPTS, PHOTOS, SCENES
 
 PROMPTS = [(photo, prompt) for photo, prompts in SCENES.items() for prompt in prompts]
 
@@ -37,6 +42,20 @@ def test_prompts_lie_in_their_photograph(photo: str, prompt: demo_scenes.DemoPro
     prompt.to_model().check_inside(read_photo(PHOTOS / photo).shape[:2])
 
 
+def test_the_clip_is_long_enough_small_enough_and_has_an_origin() -> None:
+    frames = list(open_video(CLIP, 1.0).frames())
+    assert len(frames) >= 60
+    assert all(frame.image is not None and frame.image.shape == (480, 640, 3) for frame in frames)
+    assert CLIP.stat().st_size < 1e6
+    assert f'{CLIP.name}, 640x480, {len(frames)} frames' in (
+        CLIP.parent / 'SOURCES.md').read_text(encoding='utf-8')
+
+
+@pytest.mark.parametrize('prompt', CLIP_PROMPTS)
+def test_prompts_lie_in_the_clip(prompt: demo_scenes.DemoPrompt) -> None:
+    prompt.to_model().check_inside((480, 640))
+
+
 def test_points_boxes_and_mouse_clicks_are_shown() -> None:
     prompts = [prompt for _, prompt in PROMPTS]
     assert any(prompt.box for prompt in prompts)
@@ -44,17 +63,21 @@ def test_points_boxes_and_mouse_clicks_are_shown() -> None:
     assert any(prompt.mouse for prompt in prompts)
 
 
-def test_every_prompt_is_answered_by_a_node_of_its_own(nano_bundle: Path, tmp_path: Path) -> None:
-    # In a process of its own, as when it is typed: Fast DDS reads its profile once a process.
-    process = subprocess.run(
-        ['sam2-ros', 'demo', nano_bundle, '--output', tmp_path, '--provider', 'cpu'],
-        capture_output=True, text=True, check=False, cwd=tmp_path)
+def run(bundle: Path, output: Path) -> subprocess.CompletedProcess[str]:
+    """Run the demo as when it is typed: a process reads Fast DDS's profile only once."""
+    return subprocess.run(
+        ['sam2-ros', 'demo', bundle, '--output', output, '--provider', 'cpu'],
+        capture_output=True, text=True, check=False, cwd=output)
+
+
+def test_every_prompt_is_answered_by_nodes_of_its_own(nano_bundle: Path, tmp_path: Path) -> None:
+    process = run(nano_bundle, tmp_path)
 
     # The weights are random: a mask may be empty, but then the demo has to say so.
-    rows = (tmp_path / 'table.txt').read_text(encoding='utf-8').split('\n')[1:len(PROMPTS) + 1]
+    rows = (tmp_path / 'photographs.txt').read_text(encoding='utf-8').split('\n')
     *_, last = process.stdout.splitlines()
-    for row, (photo, prompt) in zip(rows, PROMPTS, strict=True):
-        assert row.startswith(photo)
+    for row, (photo, prompt) in zip(rows[1:], PROMPTS, strict=False):
+        assert row.startswith(photo), process.stdout + process.stderr
         assert prompt.text in row
         figures = row.split()
         assert all(re.fullmatch(r'\d+\.\d', figure) for figure in figures[-5:]), process.stdout
@@ -66,6 +89,50 @@ def test_every_prompt_is_answered_by_a_node_of_its_own(nano_bundle: Path, tmp_pa
         assert overlay.shape == read_photo(PHOTOS / photo).shape
     # The rate is told, and not held to a limit: a busy machine may be slower than the camera.
     assert len(re.findall(r'at \d+\.\d Hz', process.stdout)) == len(SCENES)
+
+    check_clip(tmp_path, process)
+
+
+def check_clip(output: Path, process: subprocess.CompletedProcess[str]) -> None:
+    """Check what the demo says and writes of the clip, whatever the node found in it."""
+    frames = open_video(CLIP, 1.0).count
+    table = (output / 'clip.txt').read_text(encoding='utf-8')
+    assert table in process.stdout
+    summary = re.search(
+        r'(\d+) frames published, (\d+) answered; dropped by the node: (\d+), '
+        r'lost on the way: (\d+)', table)
+    assert summary, process.stdout
+    published, answered, dropped, lost = map(int, summary.groups())
+    assert published >= (frames or 0)
+    # Nothing is dropped: the camera waits. What was lost on the way was not answered.
+    assert dropped == 0
+    assert 60 <= answered == published - lost
+    assert len(list(open_video(output / 'clip.webm', 1.0).frames())) == answered
+    assert read_photo(output / 'clip.png').shape == (3 * 240, 4 * 320, 3)
+    for row, prompt in zip(table.split('\n')[1:], CLIP_PROMPTS, strict=False):
+        assert row.startswith(prompt.what)
+        visible, occluded, lost_object = map(int, re.findall(r' (\d+)(?=  )', row)[-3:])
+        assert visible + occluded + lost_object == answered
+        if not visible:
+            assert f'{prompt.what} ({CLIP.name})' in process.stdout.splitlines()[-1]
+
+
+def test_a_bundle_that_cannot_track_shows_the_photographs_alone(
+    image_only_bundle: Path, tmp_path: Path,
+) -> None:
+    process = run(image_only_bundle, tmp_path)
+    assert 'cannot track; export it without --image-only' in process.stdout
+    assert (tmp_path / 'photographs.txt').exists()
+    assert not list(tmp_path.glob('clip*'))
+
+
+def test_changes_of_an_object_are_told_by_frame() -> None:
+    visible, occluded, lost = Mask.VISIBLE, Mask.OCCLUDED, Mask.LOST
+    track = Track(CLIP_PROMPTS[0], 3, dict(enumerate(
+        [visible] * 4 + [occluded] * 2 + [lost] + [visible])))
+    *_, seen, hidden, away, changes = track.row()
+    assert (seen, hidden, away) == ('5', '2', '1')
+    assert changes == 'visible at first, occluded from 4, lost from 6, visible from 7'
 
 
 def test_a_node_that_does_not_start_is_told_with_its_own_words(
@@ -86,8 +153,8 @@ def test_a_prompt_without_a_mask_fails_the_command(
 def test_an_unanswered_prompt_has_a_row_without_figures() -> None:
     photo, prompt = PROMPTS[0]
     row = Answer(photo, prompt).row()
-    assert len(row) == len(demo.HEADER)
-    assert row[4:] == ['-'] * (len(demo.HEADER) - 4)
+    assert len(row) == len(demo_photographs.HEADER)
+    assert row[4:] == ['-'] * (len(demo_photographs.HEADER) - 4)
 
 
 def test_a_missing_bundle_is_one_line(
