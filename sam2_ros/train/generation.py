@@ -10,11 +10,12 @@ import os
 import signal
 import threading
 import zlib
-from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any, NoReturn
 
 import cv2
 from tqdm import tqdm
@@ -97,39 +98,59 @@ def _claim(order: SceneOrder) -> None:
                          f'{settings[other]}): choose another folder')
 
 
-def _write_steps(order: SceneOrder, steps: Iterable[int], jobs: int) -> None:
-    steps = list(steps)
+def _write_steps(order: SceneOrder, steps: Sequence[int], jobs: int) -> None:
     # Not forked: a process that has threads, as OpenCV makes them, must not be.
     context = multiprocessing.get_context('spawn')
-    with (ProcessPoolExecutor(min(jobs, len(steps) or 1), context, _start, (order,)) as pool,
-          tqdm(total=len(steps), desc=order.format, unit='file', disable=None) as bar):
+    workers: dict[Connection, BaseProcess] = {}
+    with tqdm(total=len(steps), desc=order.format, unit='file', disable=None) as bar:
         try:
-            running: set[Future[None]] = {pool.submit(_write_step, step) for step in steps}
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                bar.update(len(done))
-        except BrokenProcessPool:
-            raise TrainError('a process that makes scenes was killed (out of memory?); the same '
-                             'command goes on from here, with fewer --jobs if need be') from None
+            for first in range(min(jobs, len(steps))):
+                receiver, sender = context.Pipe(duplex=False)
+                process = context.Process(
+                    target=_work, args=(order, steps[first::jobs], sender), daemon=True)
+                process.start()
+                sender.close()
+                workers[receiver] = process
+            while workers:
+                for speaker in wait(list(workers)):
+                    _hear(workers, speaker, bar)
         finally:
-            pool.shutdown(cancel_futures=True)
+            # They may be killed at any moment: what they write is whole or not there.
+            for worker in workers.values():
+                worker.terminate()
+                worker.join()
 
 
-# Of a process of the pool: what it writes, and what makes the scenes.
-_order: SceneOrder
-_generator: SceneGenerator
+def _hear(workers: dict[Connection, BaseProcess], receiver: Any, bar: tqdm[NoReturn]) -> None:
+    """Take in what a process says: a step is done, it failed, or, by its silence, it has ended."""
+    try:
+        failure = receiver.recv()
+    except EOFError:
+        process = workers.pop(receiver)
+        process.join()
+        if process.exitcode:
+            raise TrainError('a process that makes scenes ended early (out of memory?); the same '
+                             'command goes on from here, with fewer --jobs if need be') from None
+        return
+    if failure is not None:
+        raise failure
+    bar.update()
 
 
-def _start(order: SceneOrder) -> None:
-    """Prepare a process of the pool."""
-    global _order, _generator
-    # Ctrl-C ends the command, which ends its processes between two files.
+def _work(order: SceneOrder, steps: Sequence[int], sender: Connection) -> None:
+    """Write the files of ``steps``; of a process of its own, which says after each: done."""
+    # Ctrl-C goes to the command, which ends its processes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
-    _order, _generator = order, order.generator()
+    try:
+        generator, layout = order.generator(), LAYOUTS[order.format]
+        for step in steps:
+            for path, content in layout.files(generator, step, order.count, order.frames):
+                write_whole(order.output / path, content)
+            sender.send(None)
+    except (OSError, TrainError) as error:
+        sender.send(error)
 
 
 def _end_with_parent() -> None:
@@ -138,9 +159,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _write_step(step: int) -> None:
-    layout = LAYOUTS[_order.format]
-    for path, content in layout.files(_generator, step, _order.count, _order.frames):
-        write_whole(_order.output / path, content)

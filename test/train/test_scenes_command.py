@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 pytest.importorskip('pycocotools', reason='no pycocotools here: no COCO annotations')
@@ -44,6 +46,19 @@ def files(folder: Path) -> dict[str, bytes]:
     """Return the bytes of all files in a folder."""
     return {str(file.relative_to(folder)): file.read_bytes()
             for file in sorted(folder.rglob('*')) if file.is_file()}
+
+
+def started(typed: list[str]) -> subprocess.Popen[str]:
+    """Start the command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, '-c', 'import sys; from sam2_ros.cli import main; sys.exit(main())',
+         *typed], cwd='/', stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process: subprocess.Popen[str], folder: Path) -> None:
+    """Wait until three files are in a folder."""
+    while process.poll() is None and len(list(folder.glob('[0-9]*'))) < 3:
+        time.sleep(.02)
 
 
 def test_coco_tools_read_what_was_made(
@@ -115,14 +130,13 @@ def test_it_goes_on_after_a_kill(arguments: Arguments, tmp_path: Path) -> None:
     """Kill -9 it when the first scenes are there; what is there stays, and the rest is made."""
     folder = tmp_path / 'killed'
     typed = arguments(folder, 'coco', '--count', '24')
-    process = subprocess.Popen(
-        [sys.executable, '-c', 'import sys; from sam2_ros.cli import main; sys.exit(main())',
-         *typed], cwd='/', stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = started(typed)
     done = folder / 'annotations' / 'images'
-    while process.poll() is None and len(list(done.glob('[0-9]*.json'))) < 3:
-        time.sleep(.02)
+    wait_for(process, done)
+    children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
-    process.wait()
+    process.communicate()
+    assert not psutil.wait_procs(children, timeout=60)[1], 'its processes outlive it'
     assert not (folder / 'annotations' / 'instances.json').exists(), 'it was not killed in time'
     finished = {file: file.stat().st_mtime_ns for file in done.glob('[0-9]*.json')}
     assert cli.main(typed) == 0
@@ -132,6 +146,20 @@ def test_it_goes_on_after_a_kill(arguments: Arguments, tmp_path: Path) -> None:
     # A hidden file is what the kill left of the one that was being written.
     assert {name: content for name, content in files(folder).items()
             if not Path(name).name.startswith('.')} == files(tmp_path / 'whole')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_told_and_leaves_no_process(
+    arguments: Arguments, tmp_path: Path, number: signal.Signals,
+) -> None:
+    process = started(arguments(tmp_path, 'coco', '--count', '5000'))
+    wait_for(process, tmp_path / 'images')
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.splitlines()[-1] == 'sam2-ros: interrupted'
+    assert not psutil.wait_procs(children, timeout=60)[1]
 
 
 def test_more_scenes_are_added_to_those_that_are_there(
