@@ -260,7 +260,7 @@ class Evaluation:
 
 def _named(folders: Sequence[Path]) -> dict[str, Bundle]:
     """Load bundles and name them by their folders, with a number where two are equal."""
-    seen: Counter[str] = Counter()
+    seen = Counter([PYTORCH, GRABCUT])  # names of other contenders
     bundles = {}
     for folder in folders:
         name = folder.resolve().name

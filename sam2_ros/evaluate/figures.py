@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,14 +27,13 @@ class Problems:
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = defaultdict(list)
 
-    def add(self, record: Record) -> None:
-        """Count the problems of a picture or clip."""
-        for problem in record['problems']:
+    def add(self, problems: Iterable[Mapping[str, str]]) -> None:
+        """Count problems, as records have them."""
+        for problem in problems:
             kind = problem['kind']
             self.counts[kind] += 1
-            example = f'{problem["where"]}: {problem["detail"]}'
-            if len(self.examples[kind]) < _EXAMPLES and example not in self.examples[kind]:
-                self.examples[kind].append(example)
+            if len(self.examples[kind]) < _EXAMPLES:
+                self.examples[kind].append(f'{problem["where"]}: {problem["detail"]}')
 
     def to_json(self) -> dict[str, Any]:
         """Return count and examples of each kind."""
@@ -142,7 +141,7 @@ class ImageFigures:
 
     def _add(self, record: Record) -> None:
         self.images += 1
-        self.problems.add(record)
+        self.problems.add(record['problems'])
         for each in record['objects']:
             self.objects[each['size']] += 1
             for who, answers in each['answers'].items():
@@ -205,13 +204,13 @@ class VideoFigures:
     measure = 'J&F with the truth'
 
     def __init__(self, records: Iterable[Record]) -> None:
-        self.clips = 0
         self.problems = Problems()
         #: By prompt and contender, and by clip too.
         self.tracks: dict[tuple[str, str], Track] = defaultdict(Track)
         self.by_clip: dict[tuple[str, str, str], Track] = defaultdict(Track)
         #: By contender and prompt.
         self.agreement: dict[tuple[str, str], Values] = defaultdict(Values)
+        self._seen: set[tuple[str, str]] = set()
         names = set()
         for record in records:
             names.add(record['clip'])
@@ -235,8 +234,12 @@ class VideoFigures:
                 for prompt in self.prompts}
 
     def _add(self, record: Record) -> None:
-        self.problems.add(record)
         prompt, clip = record['prompt'], record['clip']
+        # A clip is tracked once for each kind of prompt, and has its problems each time.
+        problems = [each for each in record['problems']
+                    if (each['kind'], each['where']) not in self._seen]
+        self._seen.update((each['kind'], each['where']) for each in problems)
+        self.problems.add(problems)
         for each in record['objects']:
             for who, answers in each['answers'].items():
                 self.tracks[prompt, who].add(each['absent'], answers)

@@ -83,7 +83,8 @@ class VideoEvaluation:
             scores = [
                 _Scores(self._start(prompt, name, each), self._reference, self._keep_masks)
                 for each in found if isinstance(each, TrackedTruth)]
-            picture = self._score(clip, scores, key if draw else None)
+            if scores:
+                picture = self._score(clip, scores, key if draw else None)
             record['objects'] = [each.to_json() for each in scores if not each.is_empty]
             record['problems'] += [
                 dataclasses.asdict(each.nothing(name)) for each in scores if each.is_empty]

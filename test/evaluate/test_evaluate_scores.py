@@ -156,6 +156,7 @@ class Playback:
     def track(self, clip: Clip, starts: Sequence[Start]) -> Iterator[Mapping[int, Mask]]:
         self.starts = starts
         for index in range(len(clip)):
+            clip.image(index)
             seen = self._masks[max(index - self._late, 0)]
             yield {start.object_id: seen[start.object_id] for start in starts
                    if start.frame <= index}
@@ -204,6 +205,21 @@ def test_figures_of_tracks(played: tuple[list[dict[int, Mask]], Any, Playback]) 
     assert (right['of_them_said_absent'], late['of_them_said_absent']) == (2, 1)
     assert right['present_frames'] == 8
     assert (right['of_them_said_absent_wrongly'], late['of_them_said_absent_wrongly']) == (0, 0)
+
+
+def test_a_clip_that_cannot_be_used_is_counted_once(davis: Any) -> None:
+    """However many kinds of prompts it would have been tracked for."""
+    davis.frame('one', 3).write_bytes(b'')
+    masks = [{1: frame[1]} for frame in davis.masks['one']]
+    task = VideoEvaluation(
+        DavisSet(davis.root), [Playback('right', masks, 0)], 'right', [MASK, CENTRE], 0, False)
+    records = [task.evaluate(f'one, {prompt}', draw=True).record for prompt in (MASK, CENTRE)]
+    assert [record['objects'] for record in records] == [[], []]
+    figures = VideoFigures(records).to_json()
+    assert figures['clips'] == 1
+    assert figures['problems']['frame unreadable']['count'] == 1
+    [example] = figures['problems']['frame unreadable']['examples']
+    assert example.startswith(f'one: {davis.frame("one", 3)}: ')
 
 
 def test_objects_start_with_their_true_mask(
