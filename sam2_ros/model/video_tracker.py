@@ -75,19 +75,22 @@ class VideoTracker:
     SAM 2's video mode on ONNX Runtime: prompt an object once, then ask for it on every image.
 
     The answers are those of the official ``SAM2VideoPredictor`` on the same frames and prompts,
-    with its post-processing (``build_sam2_video_predictor``). Since a stream does not end,
-    three things are causal here that may look ahead there:
+    with its post-processing (``build_sam2_video_predictor``). Images are resized as in image mode,
+    where officially PIL does it while a video is read. Since a stream does not end, some things
+    are causal here that look ahead, or wait for the end, there:
 
     - a frame attends to earlier frames alone, also where later ones were prompted already;
     - an image is tracked when it comes, so a prompt on it corrects an object that is tracked
       already, and begins one that is not (officially, what has not been propagated yet);
+    - more prompts on the frame on which an object began still make it up without memories
+      (officially only until the first propagation; what is said later is lost again);
     - a prompt on an earlier frame is carried forward at once through the frames that are still
-      kept, and replaces what the object had there. Officially that is another propagation, from
-      the frame after.
+      kept, and replaces what the object had there, except later prompts that began it or are
+      remembered (officially that is another propagation, from the frame after).
 
-    An object's memories are kept on the host, 1 MB (at 1024 x 1024) for each of the frames that
-    are attended to, however long the stream runs; they are copied to the provider's device for
-    every frame.
+    Memory does not grow with the stream. At 1024 x 1024 an object keeps 1 MB on the host for each
+    frame that is or may still be attended to, which is copied to the provider's device for every
+    frame, and each kept frame has 17 MB of features on that device.
 
     Not to be used by several threads at once. A call that raises leaves everything as it was.
 

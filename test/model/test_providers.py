@@ -17,7 +17,7 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from sam2_ros.model import Bundle, ImageSegmenter, ProviderError, ProviderOptions
+from sam2_ros.model import Bundle, ImageSegmenter, ProviderError, ProviderOptions, VideoTracker
 from sam2_ros.model.providers import PROVIDERS, available_providers, candidates, create_session
 
 CPU, CUDA = 'CPUExecutionProvider', 'CUDAExecutionProvider'
@@ -255,6 +255,24 @@ def test_auto_passes_over_a_provider_that_takes_only_the_encoder(
     machine.broken_for = {(OPENVINO, 'image_decoder.onnx')}
     assert ImageSegmenter(bundle, 'auto').provider == 'tensorrt'
     assert 'image_decoder.onnx: provider "openvino" cannot load it' in refusal(bundle, 'openvino')
+
+
+def test_auto_passes_over_a_provider_that_cannot_track(machine: Machine, bundle: Bundle) -> None:
+    machine.broken_for = {(OPENVINO, 'memory_attention.onnx')}
+    assert VideoTracker(bundle, 'auto').provider == 'tensorrt'
+    assert ImageSegmenter(bundle, 'auto').provider == 'openvino'
+    with pytest.raises(ProviderError, match=r'memory_attention.onnx: provider "openvino" cannot'):
+        VideoTracker(bundle, 'openvino')
+
+
+def test_tensorrt_compiles_the_encoder_alone(machine: Machine, bundle: Bundle) -> None:
+    """The shapes of the other graphs change with prompts, objects and memories."""
+    VideoTracker(bundle, 'tensorrt')
+    compiled = {file for file, names, _ in machine.asked if TENSORRT in names}
+    assert compiled == {'image_encoder.onnx'}
+    on_gpu = {file for file, names, _ in machine.asked if CUDA in names}
+    assert on_gpu == {'image_encoder.onnx', 'image_decoder.onnx', 'memory_attention.onnx',
+                      'memory_encoder.onnx'}
 
 
 # Options
