@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
              "model's own, 1024 for all but sam2_nano's 256)")
     parser.add_argument(
         '--precision', choices=PRECISIONS, default='fp32',
-        help='fp16 halves the bundle and is meant for GPUs (default: %(default)s)')
+        help='fp16 halves image encoder and memory attention, which are most of the bundle, and is '
+             'meant for GPUs (default: %(default)s)')
     parser.add_argument(
         '--opset', type=int, choices=OPSETS, default=DEFAULT_OPSET,
         help='version of the ONNX operators (default: %(default)s)')

@@ -23,7 +23,7 @@ from sam2.modeling.sam2_base import SAM2Base
 import sam2_ros
 from sam2_ros.export import configs, resizing, trace, verify
 from sam2_ros.export.errors import ExportError
-from sam2_ros.export.half import to_half
+from sam2_ros.export.half import HALF_GRAPHS, to_half
 from sam2_ros.export.image_decoder import ImageDecoder
 from sam2_ros.export.image_encoder import ImageEncoder
 from sam2_ros.export.memory_attention import MemoryAttention
@@ -199,7 +199,7 @@ class _Export:
             simplified = simplify(graph, signature, cases)
             self._progress.notes.append(simplified.report)
         graph = simplified.model
-        precision = self._options.precision
+        precision = self._options.precision if name in HALF_GRAPHS else 'fp32'
         if precision == 'fp16':
             with self._progress.stage(f'{name}: convert to half precision'):
                 graph = to_half(graph, signature)

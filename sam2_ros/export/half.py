@@ -15,6 +15,9 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 
 from sam2_ros.export.trace import Signature, declare
 
+#: The graphs that hold nearly all weights and work. What the others give is kept and fed back frame
+#: after frame (masks, scores, pointers, memories), so that they stay in float32.
+HALF_GRAPHS = ('image_encoder', 'memory_attention')
 #: Sums over many terms, and the roots and exponentials behind normalisation and softmax.
 _FLOAT32_OPS = (
     'LayerNormalization', 'Softmax', 'ReduceMean', 'Pow', 'Sqrt', 'Resize', 'Sin', 'Cos')
@@ -24,9 +27,9 @@ def to_half(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
     """
     Return ``model`` with float16 weights and arithmetic, except where that loses too much.
 
-    Float32 stay: normalisation layers, softmax, resizing; everything from the coordinates to their
-    sine (float16 knows only every second pixel at 1024 and more); and everything between the
-    picture and the first convolution.
+    Float32 stay: normalisation layers, softmax, resizing; everything from times to their sine
+    (float16 knows no fractions from 2048 on); and everything between the picture and the first
+    convolution.
     """
     half = onnx.ModelProto()
     half.CopyFrom(model)
