@@ -177,9 +177,9 @@ class ObjectTracking:
         change = f'the images changed from {before[1]}x{before[0]} to {size[1]}x{size[0]} pixels'
         if self._settings().on_size_change == 'reset':
             self.reset()
-            self._notice(f'{change}: {count} objects are forgotten')
+            self._notice(f'{change}; objects forgotten: {count}')
         else:
-            self._notice(f'{change}: {count} objects are kept')
+            self._notice(f'{change}; objects kept: {count}')
 
     def _heed_settings(self) -> None:
         options = tracking_options(self._settings())
@@ -250,10 +250,10 @@ class ObjectTracking:
         return list(changed)
 
     def _check_room(self, object_id: int) -> None:
-        most, count = self._settings().max_objects, len(self._objects)
-        if object_id not in self._objects and count >= most:
-            raise PromptError(f'{count} objects are tracked already, and max_objects is {most}; '
-                              'remove one (~/remove_object) or raise max_objects')
+        most = self._settings().max_objects
+        if object_id not in self._objects and len(self._objects) >= most:
+            raise PromptError(f'max_objects is {most}, and as many are tracked already; remove one '
+                              '(~/remove_object) or raise max_objects')
 
     def _begin(
         self, object_id: int, told: Told, here: Answer, index: int | None, multimask: bool | None,

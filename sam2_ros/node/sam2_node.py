@@ -240,6 +240,7 @@ class Sam2Node(LifecycleNode):
 
     def _image_came(self, message: Image | CompressedImage) -> None:
         self._statistics.count('images')
+        self._camera_is_there()
         try:
             if isinstance(message, Image):
                 check_image(message)
@@ -250,7 +251,6 @@ class Sam2Node(LifecycleNode):
             self._complain(str(error))
             return
         frame = Frame(message)
-        self._camera_is_there()
         if self._frames.add(frame):
             self._time_jumped()
         if self._session is not None and self._results is not None:
@@ -288,7 +288,7 @@ class Sam2Node(LifecycleNode):
             self._session.forget_objects()
         if not count:
             return ''
-        return f'; {count} objects are {"kept" if decision == "keep" else "forgotten"}'
+        return f'; objects {"kept" if decision == "keep" else "forgotten"}: {count}'
 
     def _camera_info_came(self, message: CameraInfo) -> None:
         self._camera_info = message

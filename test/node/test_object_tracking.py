@@ -155,8 +155,8 @@ def test_one_object_too_many_is_refused(make: Any) -> None:
     stream = make(max_objects=2)
     answered = stream.mode.answer(stream.frame(), [told(1), told(2), told(3)])
     assert answered.refused[0].reason == (
-        '2 objects are tracked already, and max_objects is 2; remove one (~/remove_object) or '
-        'raise max_objects')
+        'max_objects is 2, and as many are tracked already; remove one (~/remove_object) or raise '
+        'max_objects')
     assert not stream.mode.answer(stream.frame(), [told(1)]).refused, 'it begins anew'
     stream.mode.remove(2)
     assert not stream.mode.answer(stream.frame(), [told(3)]).refused
@@ -234,7 +234,7 @@ def test_images_of_another_size(make: Any, decision: str) -> None:
     stream.mode.answer(stream.frame(), [told(1)])
     answer = stream.mode.follow(stream.frame(size=slice(None, None, 2)))
     [notice] = stream.notices
-    assert 'the images changed from 600x400 to 300x200 pixels: 1 objects are' in notice
+    assert 'the images changed from 600x400 to 300x200 pixels; objects' in notice
     if decision == 'keep':
         assert answer.objects[1].mask.image_size == (200, 300)
     else:

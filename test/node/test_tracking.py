@@ -220,8 +220,8 @@ def test_one_object_too_many(robot: Any, moving: Any) -> None:
     assert robot.set(max_objects=2)[0].successful
     header = begin(robot, moving[0], 1, 2)
     robot.ask([COFFEE], object_id=3, stamp=header.stamp)
-    robot.diagnosed('last error', lambda text: (
-        '2 objects are tracked already, and max_objects is 2' in text))
+    robot.diagnosed(
+        'last error', lambda text: 'max_objects is 2, and as many are tracked already' in text)
     assert list(listed(robot)) == [1, 2]
     assert robot.set(max_objects=16)[0].successful
 
@@ -231,10 +231,10 @@ def test_the_images_change_their_size(robot: Any, process: Any, moving: Any) -> 
     small = np.ascontiguousarray(moving[1][::2, ::2])
     answer = robot.answer(lambda: robot.show(small))
     assert (answer.width, answer.height, ids(answer)) == (300, 200, [1])
-    process.wait_for_output('from 600x400 to 300x200 pixels: 1 objects are kept')
+    process.wait_for_output('from 600x400 to 300x200 pixels; objects kept: 1')
     assert robot.set(on_size_change='reset')[0].successful
     robot.show(moving[2])
-    process.wait_for_output('from 300x200 to 600x400 pixels: 1 objects are forgotten')
+    process.wait_for_output('from 300x200 to 600x400 pixels; objects forgotten: 1')
     assert listed(robot) == {}
     begin(robot, moving[3], 1)
     assert ids(robot.answer(lambda: robot.show(moving[4]))) == [1]
@@ -247,11 +247,11 @@ def test_time_jumps_back(robot: Any, process: Any, moving: Any) -> None:
     robot._stamp -= 500
     answer = robot.answer(lambda: robot.show(moving[1]))
     assert (answer.header.stamp.sec, ids(answer)) == (robot._stamp // 10, [1])
-    process.wait_for_output('jumped back: the earlier ones are forgotten; 1 objects are kept')
+    process.wait_for_output('jumped back: the earlier ones are forgotten; objects kept: 1')
     assert robot.set(on_time_jump='reset')[0].successful
     robot._stamp -= 100
     robot.show(moving[2])
-    robot.diagnosed('last error', lambda text: '1 objects are forgotten' in text)
+    robot.diagnosed('last error', lambda text: 'objects forgotten: 1' in text)
     robot.diagnosed('objects', lambda value: value == '0')
     begin(robot, moving[3], 1)
     assert ids(robot.answer(lambda: robot.show(moving[4]))) == [1]
@@ -268,11 +268,11 @@ def test_the_camera_stops_and_returns(robot: Any, process: Any, moving: Any) -> 
     answer = robot.answer(lambda: robot.show(moving[2]))
     assert ids(answer) == [1, 2]
     process.wait_for_output('images come again, after')
-    process.wait_for_output('; 2 objects are kept')
+    process.wait_for_output('; objects kept: 2')
     assert robot.set(on_camera_return='reset')[0].successful
     process.wait_for_output('waiting for the camera', 2)
     robot.show(moving[3])
-    process.wait_for_output('; 2 objects are forgotten')
+    process.wait_for_output('; objects forgotten: 2')
     robot.diagnosed('camera', lambda text: text == 'publishing')
     assert all(one.successful for one in robot.set(
         camera_timeout=5.0, on_camera_return='keep'))
