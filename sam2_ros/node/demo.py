@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sam2_ros.model.bundle import Bundle
 from sam2_ros.node.demo_clip import show_clip
+from sam2_ros.node.demo_node import DemoError
 from sam2_ros.node.demo_photographs import show_photographs
 
 
@@ -22,10 +23,14 @@ def run_demo(bundle: Path, output: Path, provider: str) -> list[str]:
 
     Returns what got no mask.
 
-    :raises Sam2RosError: the bundle is unusable or the node does not start.
+    :raises Sam2RosError: the bundle is unusable, the node does not start, or ``output`` cannot be
+        made.
     """
     can_track = Bundle.load(bundle).can_track
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DemoError(f'{output}: cannot be written to ({error.strerror})') from None
     namespace = f'/sam2_demo_{os.getpid()}'
     missing = show_photographs(bundle, output, provider, namespace)
     if can_track:

@@ -163,3 +163,13 @@ def test_a_missing_bundle_is_one_line(
     assert cli.main(['demo', str(tmp_path / 'none'), '--output', str(tmp_path / 'demo')]) == 1
     assert capsys.readouterr().err.count('\n') == 1
     assert not (tmp_path / 'demo').exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(
+    nano_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / 'file').touch()
+    output = tmp_path / 'file' / 'demo'
+    assert cli.main(['demo', str(nano_bundle), '--output', str(output)]) == 1
+    assert capsys.readouterr().err == (
+        f'sam2-ros: {output}: cannot be written to (Not a directory)\n')
