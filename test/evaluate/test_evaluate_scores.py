@@ -166,7 +166,7 @@ class Playback:
 def played(davis: Any) -> tuple[list[dict[int, Mask]], Any, Playback]:
     """Return the masks of the clip ``apart``, its record, and who was right in it."""
     masks = [{1: frame[1], 2: frame[2]} for frame in davis.masks['apart']]
-    right, late = Playback('right', masks, 0), Playback('late', masks, 1)
+    right, late = Playback('right', masks, 0), Playback('late', masks, 2)
     task = VideoEvaluation(DavisSet(davis.root), [right, late], 'right', [MASK], 0, False)
     return masks, task.evaluate('apart, mask', draw=False).record, right
 
@@ -182,14 +182,16 @@ def test_j_and_f_frame_by_frame(played: tuple[list[dict[int, Mask]], Any, Playba
         assert each['answers']['right']['j'] == each['answers']['right']['f'] == [1.0] * len(
             each['frames'])
         for position, frame in enumerate(each['frames']):
-            truth, before = masks[frame][each['object']], masks[frame - 1][each['object']]
+            truth, before = (masks[index][each['object']] for index in (frame, max(frame - 2, 0)))
             union = (truth | before).sum()
             j = (truth & before).sum() / union if union else 1.0
             assert each['answers']['late']['j'][position] == pytest.approx(j)
             assert each['answers']['late']['f'][position] == pytest.approx(
                 boundary_f(before, truth))
             assert each['parity']['late'][position] == pytest.approx(j)
-    assert cup['answers']['late']['said_absent'] == [False] * 5 + [True]
+    assert cup['answers']['right']['said_absent'] == [False] * 4 + [True] * 2
+    assert cup['answers']['late']['said_absent'] == [False] * 6
+    assert cat['answers']['late']['said_absent'] == [True, False, False, False]
 
 
 def test_figures_of_tracks(played: tuple[list[dict[int, Mask]], Any, Playback]) -> None:
@@ -202,9 +204,9 @@ def test_figures_of_tracks(played: tuple[list[dict[int, Mask]], Any, Playback]) 
              for each in record['objects']]
     assert late['j_and_f'] == pytest.approx(np.mean(means))
     assert right['absent_frames'] == late['absent_frames'] == 2
-    assert (right['of_them_said_absent'], late['of_them_said_absent']) == (2, 1)
+    assert (right['of_them_said_absent'], late['of_them_said_absent']) == (2, 0)
     assert right['present_frames'] == 8
-    assert (right['of_them_said_absent_wrongly'], late['of_them_said_absent_wrongly']) == (0, 0)
+    assert (right['of_them_said_absent_wrongly'], late['of_them_said_absent_wrongly']) == (0, 1)
 
 
 def test_a_clip_that_cannot_be_used_is_counted_once(davis: Any) -> None:
