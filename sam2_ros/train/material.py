@@ -169,6 +169,10 @@ def _scaled_sprite(picture: Image) -> Image:
         # Nothing opaque in it: one transparent pixel, which no scene shows.
         return np.zeros((1, 1, 4), np.uint8)
     picture = picture[top:top + height, left:left + width]
+    # Some drawings have a hundred million pixels; four to a side are enough to average.
+    every = max(1, max(height, width) // (4 * _SPRITE_SIDE))
+    picture = picture[::every, ::every]
+    height, width = picture.shape[:2]
     scale = min(1, _SPRITE_SIDE / max(height, width))
     # Colour counts by its opacity, or the edges take the colour of what cannot be seen.
     alpha = picture[..., 3:].astype(np.float32) / 255
