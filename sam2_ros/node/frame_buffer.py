@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sensor_msgs.msg import CompressedImage, Image
@@ -53,6 +54,8 @@ class FrameBuffer:
 
     def __init__(self, capacity: int) -> None:
         self._frames: deque[Frame] = deque(maxlen=capacity)
+        #: Number of the first frame since all were forgotten.
+        self._since = 0
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -76,15 +79,20 @@ class FrameBuffer:
         jumped_back = self.newest is not None and frame.stamp < self.newest.stamp
         if jumped_back:
             self._frames.clear()
+        if not self._frames:
+            self._since = frame.number
         self._frames.append(frame)
         return jumped_back
 
-    def find(self, stamp: int, tolerance: float, *, may_wait: bool) -> Frame | None:
+    def find(
+        self, stamp: int, tolerance: float, *, may_wait: bool, others: Sequence[Frame] = (),
+    ) -> Frame | None:
         """
         Return the frame of `stamp` (nanoseconds; 0 = the newest), or None if it is yet to come.
 
         It is the exact one, else the nearest within `tolerance` seconds. A stamp later than the
-        newest frame is worth waiting for, while `may_wait`.
+        newest frame is worth waiting for, while `may_wait`. `others` are frames that somebody
+        else kept; those of before all were forgotten do not count.
 
         :raises PromptError: there is no such frame.
         """
@@ -95,7 +103,9 @@ class FrameBuffer:
         if stamp > self.newest.stamp and may_wait:
             return None
         # Of frames that share a stamp the newest is meant.
-        nearest = min(reversed(self._frames), key=lambda frame: abs(frame.stamp - stamp))
+        known = [*reversed(self._frames),
+                 *(frame for frame in others if frame.number >= self._since)]
+        nearest = min(known, key=lambda frame: abs(frame.stamp - stamp))
         if abs(nearest.stamp - stamp) <= tolerance * NANOSECONDS:
             return nearest
         if stamp > self.newest.stamp:

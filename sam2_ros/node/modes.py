@@ -38,6 +38,10 @@ class Mode(Protocol):
         """The objects that can be refined, the one prompted last at the end."""
 
     @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The frames of which the model still knows all that a prompt needs."""
+
+    @property
     def wants_frames(self) -> bool:
         """Say whether it has use for new frames."""
 

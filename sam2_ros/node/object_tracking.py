@@ -71,6 +71,7 @@ class ObjectTracking:
         self._objects: OrderedDict[int, KnownObject] = OrderedDict()
         self._last_id = 0
         self.objects: tuple[KnownObject, ...] = ()
+        self.frames: tuple[Frame, ...] = ()
 
     @property
     def wants_frames(self) -> bool:
@@ -134,7 +135,7 @@ class ObjectTracking:
         count = len(self._objects)
         self._tracker.reset()
         self._objects.clear()
-        self._kept.clear()
+        self.forget_frames()
         self._newest, self._clock_ahead, self._last_id = None, 0, 0
         self._show_objects()
         return count
@@ -142,6 +143,7 @@ class ObjectTracking:
     def forget_frames(self) -> None:
         """Let no prompt mean a frame that came until now; the objects' memories stay."""
         self._kept.clear()
+        self.frames = ()
 
     # ---- frames ----
 
@@ -162,6 +164,7 @@ class ObjectTracking:
             frame, pixels, {one.object_id: _object_mask(one) for one in found})
         kept = self._tracker.kept_frames
         self._kept = {index: one for index, one in self._kept.items() if index in kept}
+        self.frames = tuple(one.frame for one in self._kept.values())
         for object_id, one in self._newest.objects.items():
             self._objects[object_id] = known_object(one, frame.stamp, self._objects[object_id])
         self._show_objects()

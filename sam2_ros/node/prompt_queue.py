@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,11 +128,13 @@ class PromptQueue:
 
     def match(
         self, frames: FrameBuffer, now: float, tolerance: float, newest: Frame | None = None,
+        others: Sequence[Frame] = (),
     ) -> tuple[int, list[Refusal]]:
         """
         Give waiting prompts their frames; returns how many became ready, and the refused ones.
 
-        `newest` is the frame that stamp zero means, by default the newest of `frames`.
+        `newest` is the frame that stamp zero means, by default the newest of `frames`; `others`
+        are older frames that are still at hand.
         """
         waiting, self._waiting = self._waiting, []
         refused: list[Refusal] = []
@@ -139,7 +142,8 @@ class PromptQueue:
         for request, deadline in waiting:
             may_wait = deadline is None or now < deadline
             try:
-                frame = frames.find(request.stamp, tolerance, may_wait=may_wait)
+                frame = frames.find(
+                    request.stamp, tolerance, may_wait=may_wait, others=others)
                 if request.stamp == 0 and newest is not None:
                     frame = newest
                 if frame is None:

@@ -57,6 +57,7 @@ class PromptSegmentation:
         self._objects: OrderedDict[int, _Remembered] = OrderedDict()
         self._last_id = 0
         self.objects: tuple[KnownObject, ...] = ()
+        self.frames: tuple[Frame, ...] = ()
 
     @property
     def wants_frames(self) -> bool:
@@ -83,6 +84,7 @@ class PromptSegmentation:
         pixels = to_rgb(frame.message)
         encoded = Encoded(pixels, self._segmenter.encode(pixels))
         self._encoded[frame] = encoded
+        self.frames = tuple(self._encoded)
         return encoded
 
     def answer(self, frame: Frame, requests: Sequence[PromptRequest]) -> Answered:
@@ -133,6 +135,7 @@ class PromptSegmentation:
     def forget_frames(self) -> None:
         """Forget the encoded frames."""
         self._encoded.clear()
+        self.frames = ()
 
     def _prompt(
         self, request: PromptRequest, image_size: tuple[int, int], before: int | None,

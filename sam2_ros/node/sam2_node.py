@@ -361,7 +361,8 @@ class Sam2Node(LifecycleNode):
             return
         newest = self._session.encoded_ahead if self.settings.encode_ahead else None
         matched, refused = self._prompts.match(
-            self._frames, time.monotonic(), self.settings.stamp_tolerance, newest)
+            self._frames, time.monotonic(), self.settings.stamp_tolerance, newest,
+            self._session.frames)
         self._refuse(refused)
         for _ in range(matched):
             self._session.answer(self._prompts.take_batch, self._results.publish, self._refuse)

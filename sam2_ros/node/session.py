@@ -68,6 +68,11 @@ class Session:
         """The objects that can be refined, as of the last job; the one prompted last at the end."""
         return self._mode.objects
 
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """Frames that are still at hand, as of the last job, however old they are."""
+        return self._mode.frames
+
     def facts(self) -> dict[str, str]:
         """Return what a reader of diagnostics wants to know of the model."""
         size, objects = self.manifest.image_size, self.objects

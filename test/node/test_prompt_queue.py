@@ -65,6 +65,18 @@ def test_a_jump_back_in_time_forgets_what_was() -> None:
     assert len(kept) == 1
 
 
+def test_an_older_image_that_is_still_at_hand() -> None:
+    old, older = frame(500), frame(400)
+    kept = buffer_of(older, old, frame(1000), frame(1100), capacity=2)
+    wanted = 500 * NANOSECONDS // 1000
+    assert kept.find(wanted, 0.0, may_wait=True, others=[older, old]) is old
+    with pytest.raises(PromptError, match='older than the 2 images'):
+        kept.find(wanted, 0.0, may_wait=True, others=[older])
+    kept.add(frame(600))  # time jumped back
+    with pytest.raises(PromptError, match='older than the 1 images'):
+        kept.find(wanted, 0.0, may_wait=True, others=[older, old])
+
+
 def test_resize_keeps_the_newest() -> None:
     newest = frame(1100)
     kept = buffer_of(frame(1000), newest)

@@ -167,6 +167,26 @@ def test_a_late_refinement_of_a_tracked_frame(robot: Any, moving: Any) -> None:
     robot.diagnosed('last error', lambda text: 'cannot be refined on an image' in text)
 
 
+def test_a_tracked_frame_can_be_prompted_however_old_it_is(robot: Any, moving: Any) -> None:
+    assert robot.set(history_size=1)[0].successful
+    sent = [begin(robot, moving[0], 1)]
+
+    def dropped() -> bool:
+        sent.extend(robot.show(pixels) for pixels in moving)
+        robot.wait(lambda: robot.received['sam2/masks'][-1].header == sent[-1], 'the newest')
+        return len(robot.received['sam2/masks']) < len(sent)
+
+    robot.wait(dropped, 'a dropped frame')
+    before = [answer.header for answer in robot.received['sam2/masks']]
+    answer = robot.answer(lambda: robot.ask(
+        [COFFEE], object_id=1, refine=True, stamp=before[-2].stamp))
+    assert answer.header == before[-2]
+    late = next(header for header in sent if header not in before)
+    robot.ask([TABLE], object_id=2, stamp=late.stamp)
+    robot.diagnosed('last error', lambda text: 'raise history_size' in text)
+    assert robot.set(history_size=1000)[0].successful
+
+
 def test_objects_start_anew_or_are_refined(robot: Any, moving: Any) -> None:
     header = begin(robot, moving[0], 5)
     first = robot.received['sam2/masks'][-1].masks[0]
