@@ -66,7 +66,7 @@ def test_a_jump_back_in_time_forgets_what_was() -> None:
 
 
 def test_an_older_image_that_is_still_at_hand() -> None:
-    old, older = frame(500), frame(400)
+    older, old = frame(400), frame(500)
     kept = buffer_of(older, old, frame(1000), frame(1100), capacity=2)
     wanted = 500 * NANOSECONDS // 1000
     assert kept.find(wanted, 0.0, may_wait=True, others=[older, old]) is old
