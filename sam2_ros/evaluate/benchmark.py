@@ -6,25 +6,19 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from tqdm import tqdm
-
-from sam2_ros.evaluate import latency, tracking
-from sam2_ros.evaluate.cold_start import SEGMENTATION, TRACKING, Order, cold_start
+from sam2_ros.evaluate import tracking
+from sam2_ros.evaluate.cold_start import Order, cold_start
 from sam2_ros.evaluate.errors import BenchmarkError
 from sam2_ros.evaluate.machine import describe_machine, usable_cores
-from sam2_ros.evaluate.parts import CameraFacts, NodeFacts, Part
+from sam2_ros.evaluate.parts import NodeFacts
 from sam2_ros.evaluate.plots import plot_runs
 from sam2_ros.evaluate.report import Report
-from sam2_ros.evaluate.samples import NODE, OURS, PYTORCH, Samples
 from sam2_ros.evaluate.scene import make_picture
-from sam2_ros.evaluate.tracking import OurTracking, frames_to_full_memory, tracking_name
+from sam2_ros.evaluate.works import Segmentation, Setting, Tracking, Work, progress
 from sam2_ros.model.bundle import Bundle
 from sam2_ros.model.providers import ProviderOptions
 from sam2_ros.model.segmenter import ImageSegmenter
@@ -76,12 +70,13 @@ class Benchmark:
         provider = ImageSegmenter(
             bundle, options.provider, ProviderOptions(threads=threads)).provider
         model = _official_model(bundle, provider, options) if options.against_pytorch else None
-        setting = _Setting(
-            bundle, provider, threads, make_picture(*options.picture_size), model, options)
+        setting = Setting(
+            bundle, provider, threads, make_picture(*options.picture_size), model,
+            options.output if options.ros else None)
         self._options = options
-        self._works: list[_Work] = [_Segmentation(setting)]
+        self._works: list[Work] = [Segmentation(setting, options.runs)]
         if tracked_frames:
-            self._works.append(_Tracking(setting, tracked_frames))
+            self._works.append(Tracking(setting, tracked_frames, options.camera_rate))
         self.report = Report(
             bundle, provider, threads, options.picture_size, describe_machine(),
             [work.part for work in self._works])
@@ -96,11 +91,11 @@ class Benchmark:
                 _run_node(work)
         self.report.complete = True
 
-    def _start_processes(self, work: _Work) -> None:
+    def _start_processes(self, work: Work) -> None:
         part, report = work.part, self.report
         order = Order(part.name, self._options.bundle, report.provider, report.threads,
                       report.picture_size, part.objects[-1])
-        with _progress(f'{part.name}: cold start', work.processes) as step:
+        with progress(f'{part.name}: cold start', work.processes) as step:
             for _ in range(work.processes):
                 part.cold_starts.append(cold_start(order))
                 step()
@@ -123,122 +118,7 @@ class Benchmark:
                 f'{folder}: cannot be written to ({error.strerror or error})') from None
 
 
-@dataclass(frozen=True)
-class _Setting:
-    """What all that is measured has in common; ``model``: the official one, None: not wanted."""
-
-    bundle: Bundle
-    provider: str
-    threads: int
-    picture: Any
-    model: Any
-    options: BenchmarkOptions
-
-    @property
-    def provider_options(self) -> ProviderOptions:
-        return ProviderOptions(threads=self.threads)
-
-    def running_node(self, mode: str) -> Any:
-        if not self.options.ros:
-            return None
-        from sam2_ros.evaluate.running_node import RunningNode
-
-        return RunningNode(
-            self.bundle.path, self.provider, self.threads, self.options.output, mode)
-
-
-class _Work(Protocol):
-    """A kind of work: ``processes`` are started for the time to the loaded model."""
-
-    part: Part
-    processes: int
-    node: Any
-
-    def run_stages(self) -> None:
-        """Measure the stages in this process."""
-
-    def run_node(self) -> None:
-        """Measure the node, which runs."""
-
-
-class _Segmentation:
-    """Images and prompts."""
-
-    processes = 3  # one alone may have met a cold disk
-
-    def __init__(self, setting: _Setting) -> None:
-        self._setting = setting
-        self.part = Part(
-            SEGMENTATION, setting.options.runs, (latency.OBJECTS[0], latency.OBJECTS[-1]),
-            ((OURS, PYTORCH),), Samples(OURS, PYTORCH, NODE))
-        self.node = setting.running_node('prompt')
-
-    def run_stages(self) -> None:
-        setting = self._setting
-        contenders: list[Any] = [latency.OurStages(
-            ImageSegmenter(setting.bundle, setting.provider, setting.provider_options),
-            setting.picture)]
-        if setting.model is not None:
-            from sam2_ros.evaluate.official import OfficialStages
-
-            contenders.append(OfficialStages(
-                setting.model, setting.picture, setting.bundle.manifest.image_size,
-                setting.threads))
-        with _progress(f'{self.part.name}: stages', self.part.runs) as step:
-            latency.measure(contenders, self.part.runs, self.part.samples, step)
-
-    def run_node(self) -> None:
-        with _progress(f'{self.part.name}: node', self.part.runs) as step:
-            self.node.measure_prompts(
-                self._setting.picture, self.part.runs, self.part.samples, step)
-
-
-class _Tracking:
-    """Frames with full memory."""
-
-    processes = 1  # the disk is warm by now, and this one takes long
-
-    def __init__(self, setting: _Setting, runs: int) -> None:
-        self._setting = setting
-        self._frames = frames_to_full_memory(setting.bundle)
-        pairs = tuple((tracking_name(OURS, objects), tracking_name(PYTORCH, objects))
-                      for objects in tracking.OBJECTS)
-        self.part = Part(
-            TRACKING, runs, (tracking.OBJECTS[0], tracking.OBJECTS[-1]), pairs,
-            Samples(*(ours for ours, _ in pairs), *(theirs for _, theirs in pairs), NODE))
-        self.node = setting.running_node('track')
-
-    def run_stages(self) -> None:
-        setting = self._setting
-        contenders: list[Any] = []
-        total = self._frames * len(tracking.OBJECTS)
-        with _progress(f'{self.part.name}: fill memory', total) as step:
-            for objects in tracking.OBJECTS:
-                contenders.append(OurTracking(
-                    setting.bundle, setting.provider, setting.provider_options, setting.picture,
-                    objects, step))
-        if setting.model is not None:
-            from sam2_ros.evaluate.official_tracking import OfficialTracking
-
-            contenders += [
-                OfficialTracking(
-                    setting.model, setting.picture, objects, setting.threads, self._frames)
-                for objects in tracking.OBJECTS]
-        with _progress(f'{self.part.name}: stages', self.part.runs) as step:
-            # Nothing is left to warm up.
-            latency.measure(contenders, self.part.runs, self.part.samples, step, warm_up=0)
-
-    def run_node(self) -> None:
-        picture, part, node = self._setting.picture, self.part, self.node
-        assert part.node is not None
-        with _progress(f'{part.name}: node', part.runs) as step:
-            node.measure_tracking(picture, self._frames, part.runs, part.samples, step)
-        part.node.camera = CameraFacts(self._setting.options.camera_rate)
-        with _progress(f'{part.name}: camera', part.runs) as step:
-            node.watch_camera(picture, part.node.camera, part.runs, part.samples, step)
-
-
-def _run_node(work: _Work) -> None:
+def _run_node(work: Work) -> None:
     facts = work.part.node = NodeFacts()
     try:
         with work.node as node:
@@ -275,15 +155,3 @@ def _make_folder(folder: Path) -> None:
         raise BenchmarkError(f'{folder}: no folder can be made there ({error.strerror})') from None
     if not os.access(folder, os.W_OK | os.X_OK):  # it was there, but is another user's
         raise BenchmarkError(f'{folder}: cannot be written to; name another folder with --output')
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar on stderr; calling what is given moves it on by one."""
-    # Into a file, a line every ten seconds is enough.
-    interval = 0.1 if sys.stderr.isatty() else 10.0
-    with tqdm(total=total, desc=f'{what:24}', unit='run', mininterval=interval) as bar:
-        def step() -> None:
-            bar.update()
-
-        yield step

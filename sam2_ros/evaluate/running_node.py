@@ -209,6 +209,7 @@ class RunningNode:
         # The last ones are on their way yet, and the node has not told of those that came.
         self._spin_until(
             lambda: self._count('images') == came + camera.published, ARRIVAL_TIMEOUT)
+        self.peak_memory = peak_memory(self._process.pid) or self.peak_memory
         camera.dropped = self._count('frames dropped') - dropped
         camera.lost = camera.published - (self._count('images') - came)
 
