@@ -41,7 +41,7 @@ def to_half(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
     half = convert_float_to_float16(
         half, keep_io_types=True, op_block_list=list(_FLOAT32_OPS), node_block_list=list(float32))
     _drop_repeated_casts(half.graph)
-    _drop_rounded_inputs(half)
+    _drop_round_trips(half.graph, model.graph)
     OnnxModel.graph_topological_sort(half.graph)  # The converter appends its casts at the end.
     declare(half, signature)
     return half
@@ -90,17 +90,16 @@ def _drop_repeated_casts(graph: onnx.GraphProto) -> None:
         seen.add(node.output[0])
 
 
-def _drop_rounded_inputs(model: onnx.ModelProto) -> None:
+def _drop_round_trips(graph: onnx.GraphProto, original: onnx.GraphProto) -> None:
     """
-    Let float32 nodes read the graph's float32 inputs directly.
+    Let float32 nodes read the float32 tensors of others, and of the graph's inputs, directly.
 
-    The converter rounds every input to float16 first and widens it again where float32 is wanted.
+    The converter rounds each of them to float16 first and widens it again where float32 is wanted.
     """
-    graph = model.graph
-    inputs = {tensor.name for tensor in graph.input}
+    known = {node.name for node in original.node}
     rounded = {
         node.output[0]: node.input[0] for node in graph.node
-        if _casts_to(node, TensorProto.FLOAT16) and node.input[0] in inputs}
+        if _casts_to(node, TensorProto.FLOAT16) and node.name not in known}
     widened = {
         node.output[0]: rounded[node.input[0]] for node in graph.node
         if _casts_to(node, TensorProto.FLOAT) and node.input[0] in rounded}

@@ -52,7 +52,10 @@ class MemoryEncoder(nn.Module):
             is_prompted.reshape(-1, 1, 1, 1) > 0.5, (logits > 0).to(logits.dtype),
             logits.sigmoid())
         x = self.mask_downsampler(present * self.scale + self.bias)
-        x = self.out_proj(self.fuser(self.pix_feat_proj(image_embed) + x))
+        # Flat: OpenVINO 2025 joins a sum with a convolution as if both had the same batch size.
+        image = self.pix_feat_proj(image_embed).flatten(2)
+        x = (x.flatten(2) + image).reshape(x.shape)
+        x = self.out_proj(self.fuser(x))
         x = x.flatten(2).transpose(1, 2)  # [B, P, D]
         is_absent = (object_score_logits <= 0).to(x.dtype).unsqueeze(-1)  # [B, 1, 1]
         return (x + is_absent * self.no_object).to(torch.bfloat16).to(torch.float32)

@@ -86,7 +86,7 @@ def test_times_reach_their_sine_in_full_precision(half_bundle: Bundle) -> None:
     """From 2048 on float16 knows no fractions."""
     model = onnx.load(half_bundle.graph_path('memory_attention'))
     producers = {tensor: node for node in model.graph.node for tensor in node.output}
-    waiting = [tensor for node in model.graph.node if node.op_type == 'Sin' for tensor in node.input]
+    waiting = [node.input[0] for node in model.graph.node if node.op_type == 'Sin']
     on_the_way = []
     while waiting:
         node = producers.get(waiting.pop())
