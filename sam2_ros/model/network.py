@@ -24,8 +24,8 @@ from sam2_ros.model.providers import ProviderOptions, candidates
 
 _LOG = logging.getLogger(__name__)
 
-#: Objects computed at once. Each takes 40 MB of the decoder (at 1024 x 1024); with more than this,
-#: memory grows and the CPU's caches overflow, so that 16 objects at once gain 10 % at most.
+#: Objects decoded at once. Each takes 40 MB (at 1024 x 1024); with more than this, memory grows
+#: and the CPU's caches overflow, so that 16 objects at once gain 10 % at most.
 _MAX_OBJECTS_PER_CALL = 4
 #: Graphs by where they run: on the provider (of the image alone, and for tracking), on the CPU.
 _IMAGE, _MEMORY = ('image_encoder', 'image_decoder'), ('memory_attention', 'memory_encoder')
@@ -176,14 +176,16 @@ class Network:
         return cast('FloatArray', logits)[0, 0], cast('FloatArray', prompt)[0, 0]
 
 
-def groups(keys: Iterable[Hashable]) -> Iterator[list[int]]:
-    """Yield the indices of objects that one call can take: those of equal keys, not too many."""
+def groups(
+    keys: Iterable[Hashable], most: int = _MAX_OBJECTS_PER_CALL,
+) -> Iterator[list[int]]:
+    """Yield the indices of objects that one call can take: ``most`` of equal keys."""
     alike: dict[Hashable, list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
         alike[key].append(index)
     for indices in alike.values():
-        for start in range(0, len(indices), _MAX_OBJECTS_PER_CALL):
-            yield indices[start:start + _MAX_OBJECTS_PER_CALL]
+        for start in range(0, len(indices), most):
+            yield indices[start:start + most]
 
 
 def bounded(logits: FloatArray) -> FloatArray:
