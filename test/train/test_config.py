@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,13 @@ def test_every_name_at_the_top_is_documented() -> None:
 
     assert [item.name for item in fields(TrainConfig)
             if f'`{item.name}`' not in text and f'`{item.name}.' not in text] == []
+
+
+def test_the_config_that_comes_with_the_package_is_good() -> None:
+    with resources.as_file(resources.files('sam2_ros.train') / 'sam2_nano.yaml') as file:
+        config = read_config(file)
+
+    assert config.model == 'sam2_nano'
+    for task in config.tasks:
+        longest = max(task.stride, task.leap if task.leaps else 0) + task.stride * (task.frames - 2)
+        assert task.frames == 1 or longest < config.data.train_frames
