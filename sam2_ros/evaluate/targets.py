@@ -41,7 +41,7 @@ class Target:
 
     def row(self) -> list[str]:
         """Return its line of the table."""
-        digits = 0 if self.unit == 'MB' else 2
+        digits = {'MB': 0, 'ms': 2}.get(self.unit, 3)  # 0.054 is not 0.05
         return [self.name, f'{self.value:.{digits}f} {self.unit}'.strip(),
                 f'{self.limit:.{digits}f} {self.unit}'.strip(), 'yes' if self.reached else 'NO']
 
