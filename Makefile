@@ -27,7 +27,7 @@ setup:  ## .venv with all that is needed; uses a ROS 2 that is sourced, brings i
 build: setup  ## the messages and the package, with colcon
 	@.ci/build
 
-demo: output/sam2_nano/manifest.json  ## export a model, start the node, show it photographs, click: output/demo
+demo: output/sam2_nano/manifest.json  ## photographs, a clip and clicks for the node: output/demo
 	@$(in_environment) sam2-ros demo output/sam2_nano --output output/demo
 
 # The prototype model: small, and trained on tabletop scenes only.

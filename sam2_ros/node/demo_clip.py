@@ -39,7 +39,10 @@ PATIENCE = 5.0
 ARRIVAL_TIMEOUT = 5.0
 STATES = {
     MaskMessage.VISIBLE: 'visible', MaskMessage.OCCLUDED: 'occluded', MaskMessage.LOST: 'lost'}
-HEADER = ('object', 'prompt', 'topic', *STATES.values(), 'what happened, by frame')
+#: What a person reads of an object that the model takes for visible, and finds no pixel of.
+NO_MASK = 'no mask'
+COUNTED = (*STATES.values(), NO_MASK)
+HEADER = ('object', 'prompt', 'topic', *COUNTED, 'what happened, by frame')
 #: Pictures of the contact sheet, and the width of each.
 COLUMNS, ROWS, STILL_WIDTH = 4, 3, 320
 
@@ -50,26 +53,26 @@ class Found(NamedTuple):
     """An object on a frame."""
 
     mask: Mask
-    state: int
+    state: str
 
 
 @dataclass
 class Track:
-    """An object and its state on each frame that was answered."""
+    """An object and its state on each frame that was answered, one of ``COUNTED``."""
 
     prompt: DemoPrompt
     object_id: int
-    states: dict[int, int] = field(default_factory=dict)
+    states: dict[int, str] = field(default_factory=dict)
 
     def row(self) -> list[str]:
         """Return the object's line of the table."""
         frames = list(self.states.items())
-        counts = [sum(state == one for _, state in frames) for one in STATES]
-        changes = [f'{STATES[after]} from {index}' for (_, before), (index, after) in
+        counts = [sum(state == one for _, state in frames) for one in COUNTED]
+        changes = [f'{after} from {index}' for (_, before), (index, after) in
                    pairwise(frames) if before != after]
         via = 'image_mouse_left' if self.prompt.mouse else '~/prompt'
         return [self.prompt.what, self.prompt.text, via, *map(str, counts),
-                ', '.join([f'{STATES[frames[0][1]]} at first', *changes])]
+                ', '.join([f'{frames[0][1]} at first', *changes])]
 
 
 def show_clip(bundle: Path, output: Path, provider: str, namespace: str) -> list[str]:
@@ -105,11 +108,11 @@ def show_clip(bundle: Path, output: Path, provider: str, namespace: str) -> list
         summary = camera.summary()
     _write_video(output / 'clip.webm', pictures, video.rate)
     write_png(output / 'clip.png', _contact_sheet(pictures))
-    table = format_table(HEADER, [track.row() for track in tracks], right=STATES.values())
+    table = format_table(HEADER, [track.row() for track in tracks], right=COUNTED)
     (output / 'clip.txt').write_text(f'{table}\n\n{summary}\n', encoding='utf-8')
     print(f'{table}\n\n{summary}\n')
     return [f'{track.prompt.what} ({CLIP.name})' for track in tracks
-            if MaskMessage.VISIBLE not in track.states.values()]
+            if STATES[MaskMessage.VISIBLE] not in track.states.values()]
 
 
 class Camera(Operator):
@@ -197,8 +200,10 @@ class Camera(Operator):
         if message.header.stamp != self._header.stamp:
             return  # of a frame that was given up
         self._received_at = self._received_at or time.monotonic()
-        self._found.update({
-            mask.object_id: Found(to_mask(message, mask), mask.state) for mask in message.masks})
+        for one in message.masks:
+            unseen = one.state == MaskMessage.VISIBLE and not one.box.width
+            self._found[one.object_id] = Found(
+                to_mask(message, one), NO_MASK if unseen else STATES[one.state])
 
 
 def _overlay(image: Image, found: Mapping[int, Found], prompts: Sequence[Prompt]) -> Image:
@@ -206,8 +211,8 @@ def _overlay(image: Image, found: Mapping[int, Found], prompts: Sequence[Prompt]
     by_size = sorted(found.items(), key=lambda item: -item[1].mask.area)
     return draw_overlay(
         image, [(object_id, one.mask) for object_id, one in by_size], prompts,
-        absent=[(object_id, 'no mask' if one.state == MaskMessage.VISIBLE else STATES[one.state])
-                for object_id, one in sorted(found.items()) if not one.mask.area])
+        absent=[(object_id, one.state) for object_id, one in sorted(found.items())
+                if not one.mask.area])
 
 
 def _write_video(file: Path, pictures: Sequence[Image], rate: float) -> None:

@@ -77,7 +77,7 @@ SCENES = {
 
 #: demo_clip/SOURCES.md says how the clip was made.
 CLIP_PROMPTS = (
-    DemoPrompt('ball, rolls behind the box', point=(128.0, 184.0), mouse=True),
+    DemoPrompt('ball, rolls behind the tin', point=(128.0, 184.0), mouse=True),
     DemoPrompt('mug, leaves the picture', point=(50.0, 330.0)),
-    DemoPrompt('box', box=(238.0, 120.0, 462.0, 302.0)),
+    DemoPrompt('tin', box=(254.0, 98.0, 386.0, 308.0)),
 )

@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The clip of `sam2-ros demo`: a ball rolls behind a box and comes back, a mug leaves the picture.
+The clip of `sam2-ros demo`: a ball rolls behind a tin and comes out, a mug leaves the picture.
 
 ``python -m sam2_ros.train.demo_clip FILE.webm`` renders it again, with PyBullet and its mug (Zlib
 licence); all else is made here. The package ships the result.
@@ -24,7 +24,7 @@ from sam2_ros.model.video_files import VideoWriter
 FRAMES, RATE = 84, 10.0
 HEIGHT, WIDTH = 480, 640
 #: Drawn finer by this factor and averaged, as a camera does.
-FINER = 2
+FINER = 1.5
 #: Radius of the ball in metres.
 BALL = .075
 
@@ -44,14 +44,6 @@ def leather() -> Image:
     """Return the ball's red with its seams, uint8 [128, 256, 3]."""
     image = np.full((128, 256, 3), (214, 40, 40), np.uint8)
     image[:, ::64] = image[62:66] = (170, 24, 24)
-    return image
-
-
-def cardboard() -> Image:
-    """Return the box's sides with a little print, uint8 [256, 256, 3]."""
-    image = np.full((256, 256, 3), (226, 220, 200), np.uint8)
-    for row in (150, 166, 182):
-        cv2.line(image, (40, row), (150, row), (196, 190, 172), 4)
     return image
 
 
@@ -86,28 +78,29 @@ class Table:
         table, wall = wood(np.random.default_rng(4)), plain(188, 196, 190)
         self._body(bullet.GEOM_BOX, table, [0, .3, -.02], halfExtents=[1.4, .9, .02])
         self._body(bullet.GEOM_BOX, wall, [0, 1.2, .5], halfExtents=[3, .02, 1.5])
-        self._body(bullet.GEOM_BOX, cardboard(), [.04, -.06, .13], halfExtents=[.15, .035, .13])
+        self._body(bullet.GEOM_BOX, plain(62, 96, 168), [.42, .3, .12], halfExtents=[.12, .06, .12])
         self._body(bullet.GEOM_MESH, plain(60, 160, 150), [-.36, -.24, 0], fileName=str(mug),
                    meshScale=[1.3] * 3)
-        self._body(bullet.GEOM_CYLINDER, plain(120, 170, 50), [.5, .26, .09], radius=.055,
-                   length=.18)
+        self._body(bullet.GEOM_CYLINDER, plain(120, 170, 50), [0, -.06, .13], radius=.08,
+                   length=.26)
         self._ball = self._body(bullet.GEOM_SPHERE, leather(), [0, 0, 0], radius=BALL)
 
     def draw(self, frame: int) -> Image:
         """Return a frame, uint8 [HEIGHT, WIDTH, 3] RGB."""
         bullet = self._bullet
-        x = -.36 + .72 * smooth(frame, 2, 56) - .03 * smooth(frame, 64, 82)
+        x = -.36 + .62 * smooth(frame, 2, 56) - .03 * smooth(frame, 64, 82)
         bullet.resetBasePositionAndOrientation(
             self._ball, [x, .16, BALL], bullet.getQuaternionFromEuler([.3, x / BALL, .2]))
-        pan = 14 * (smooth(frame, 20, 46) - smooth(frame, 52, 78))
+        pan = 9 * (smooth(frame, 20, 46) - smooth(frame, 52, 78))
         view = bullet.computeViewMatrixFromYawPitchRoll(
             [.016 * pan, -.02, .06], 1.02, -.6 * pan + 3 * np.sin(frame / 20), -30, 0, 2)
         lens = bullet.computeProjectionMatrixFOV(42, WIDTH / HEIGHT, .05, 10)
+        width, height = round(FINER * WIDTH), round(FINER * HEIGHT)
         pixels = bullet.getCameraImage(
-            FINER * WIDTH, FINER * HEIGHT, view, lens, lightDirection=[-.6, -1, 1.6],
+            width, height, view, lens, lightDirection=[-.6, -1, 1.6],
             lightColor=[1, .98, .95], shadow=1, lightAmbientCoeff=.55, lightDiffuseCoeff=.5,
             lightSpecularCoeff=.15, renderer=bullet.ER_TINY_RENDERER)[2]
-        image = np.reshape(pixels, (FINER * HEIGHT, FINER * WIDTH, 4))[..., :3].astype(np.uint8)
+        image = np.reshape(pixels, (height, width, 4))[..., :3].astype(np.uint8)
         small = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
         return small.astype(np.uint8, copy=False)
 

@@ -15,7 +15,6 @@ pytest.importorskip('rclpy', reason='no ROS 2 in this environment')
 from sam2_ros import cli
 from sam2_ros.model.image_files import read_photo
 from sam2_ros.model.video_files import open_video
-from sam2_ros.msg import Mask
 from sam2_ros.node import demo, demo_photographs, demo_scenes
 from sam2_ros.node.demo import run_demo
 from sam2_ros.node.demo_clip import Track
@@ -111,9 +110,9 @@ def check_clip(output: Path, process: subprocess.CompletedProcess[str]) -> None:
     assert read_photo(output / 'clip.png').shape == (3 * 240, 4 * 320, 3)
     for row, prompt in zip(table.split('\n')[1:], CLIP_PROMPTS, strict=False):
         assert row.startswith(prompt.what)
-        visible, occluded, lost_object = map(int, re.findall(r' (\d+)(?=  )', row)[-3:])
-        assert visible + occluded + lost_object == answered
-        if not visible:
+        counts = [int(count) for count in re.findall(r' (\d+)(?=  )', row)[-4:]]
+        assert sum(counts) == answered
+        if not counts[0]:
             assert f'{prompt.what} ({CLIP.name})' in process.stdout.splitlines()[-1]
 
 
@@ -127,12 +126,12 @@ def test_a_bundle_that_cannot_track_shows_the_photographs_alone(
 
 
 def test_changes_of_an_object_are_told_by_frame() -> None:
-    visible, occluded, lost = Mask.VISIBLE, Mask.OCCLUDED, Mask.LOST
     track = Track(CLIP_PROMPTS[0], 3, dict(enumerate(
-        [visible] * 4 + [occluded] * 2 + [lost] + [visible])))
-    *_, seen, hidden, away, changes = track.row()
-    assert (seen, hidden, away) == ('5', '2', '1')
-    assert changes == 'visible at first, occluded from 4, lost from 6, visible from 7'
+        ['visible'] * 4 + ['occluded'] * 2 + ['lost', 'no mask', 'visible'])))
+    *_, seen, hidden, away, unseen, changes = track.row()
+    assert (seen, hidden, away, unseen) == ('5', '2', '1', '1')
+    assert changes == (
+        'visible at first, occluded from 4, lost from 6, no mask from 7, visible from 8')
 
 
 def test_a_node_that_does_not_start_is_told_with_its_own_words(
