@@ -256,28 +256,44 @@ class VideoTracker:
 
     def refine(
         self, object_id: int, prompt: Prompt, *, frame: int | None = None,
+        image: npt.NDArray[np.uint8] | None = None, stamp: float | None = None,
         multimask: bool | None = None,
     ) -> list[TrackedObject]:
         """
-        Say more about an object: on the newest frame or on a kept one.
+        Say more about an object: on the newest frame, on a kept one, or on an image of its own.
 
         All points given on that frame until now count again, together with the mask that was
         answered (``add_new_points_or_box`` with ``clear_old_points=False``). A correction of a
         frame on which the object was tracked is remembered as other tracked frames are, unless
-        ``TrackingOptions.remember_corrections``.
+        ``TrackingOptions.remember_corrections``. On an image of its own the object is looked for
+        first, and what it was told on the frame in whose place it stands no longer counts.
 
         Parameters and returns as of :meth:`add`.
 
         :raises PromptError: the object is not tracked, the prompt does not fit the image, the
-            frame is not kept, or a box is given after points on this frame.
+            frame is not kept, a box is given after points on this frame, or the image is older
+            than the object or than all frames that are kept.
+        :raises ImageError: ``image`` cannot be used.
         """
-        index = self._kept(frame)
+        if image is None:
+            index = self._kept(frame)
+            tracked = self._known(object_id)
+            size = self._frame(tracked, index).embedding.image_size
+            if prompt.box is not None and len(tracked.clicks.get(index, NO_CLICKS)[1]):
+                raise PromptError(f'a box comes before points, and object {object_id} has some on '
+                                  f'frame {index} already; begin it anew to give a box')
+        else:
+            self._known(object_id)
+            size = self._size_of(frame, image, stamp)
+        self.segmenter.check(prompt, size)
+        index, images = self._place(frame, image, stamp)
         tracked = self._known(object_id).copy()
-        self.segmenter.check(prompt, self._frame(tracked, index).embedding.image_size)
-        if prompt.box is not None and len(tracked.clicks.get(index, NO_CLICKS)[1]):
-            raise PromptError(f'a box comes before points, and object {object_id} has some on '
-                              f'frame {index} already; begin it anew to give a box')
-        self._prompt(tracked, index, prompt, multimask)
+        if images:
+            if index not in self._frames or index not in tracked.answers:
+                raise PromptError(f'object {object_id} cannot be refined on that image: it is '
+                                  'older than the object, or than all images that are kept')
+            self._find_on_its_own(tracked, index, images[index])
+        self._prompt(tracked, index, prompt, multimask, after=bool(images))
         return self._carry_forward(object_id, tracked, index)
 
     # ---- frames ----
@@ -351,6 +367,19 @@ class VideoTracker:
 
     def _track(self, objects: Sequence[ObjectTrack], index: int, frame: Frame) -> None:
         """Find objects on a frame that nobody prompted."""
+        answers = self._find(objects, index, frame)
+        self._conclude(objects, index, frame, answers, prompted=False, conditioning=False)
+
+    def _find_on_its_own(self, tracked: ObjectTrack, index: int, image: Frame) -> None:
+        """Find an object on an image that comes after a frame, and put it in the frame's place."""
+        [answer] = self._find([tracked], index + 1, image)
+        tracked.images[index] = image
+        tracked.clicks.pop(index, None)
+        tracked.answers[index] = replace(
+            answer, conditioning=tracked.answers[index].conditioning)
+
+    def _find(self, objects: Sequence[ObjectTrack], index: int, frame: Frame) -> list[Answer]:
+        """Answer for objects on a frame by what is remembered of the frames before ``index``."""
         recalls = [tracked.memories.recall(index, self._limits) for tracked in objects]
         together = list(groups(
             ((len(recall.memories), len(recall.pointers)) for recall in recalls), _MOST_ATTENDING))
@@ -366,13 +395,18 @@ class VideoTracker:
                     frame.embedding, coords, labels, conditioned=embed)
                 for position, each in zip(group, decoded, strict=True):
                     answers[position] = self._choose(each, multimask)
-        self._conclude(objects, index, frame, cast('list[Answer]', answers), prompted=False,
-                       conditioning=False)
+        return cast('list[Answer]', answers)
 
     def _prompt(
         self, tracked: ObjectTrack, index: int, prompt: Prompt, multimask: bool | None,
+        after: bool = False,
     ) -> None:
-        """Answer a prompt for an object on a frame, as ``add_new_points_or_box`` does."""
+        """
+        Answer a prompt for an object on a frame, as ``add_new_points_or_box`` does.
+
+        :param after: on an image that comes after the frame and will stand in its place: what the
+            frame itself left behind is remembered, too.
+        """
         frame = self._frame(tracked, index)
         previous = tracked.answers.get(index)
         # A frame on which the object has not been tracked stands for itself, without memories.
@@ -380,15 +414,15 @@ class VideoTracker:
         coords, labels = tracked.add_clicks(index, prompt.scale(
             frame.embedding.image_size, self._network.bundle.manifest.image_size))
         if multimask is None:
-            multimask = self._use_multimask(conditioning, len(coords))
+            multimask = self._use_multimask(conditioning and not after, len(coords))
         mask = prompt.mask
         if mask is None and previous is not None:
             mask = bounded(previous.logits)
         embed: OrtValue | None = None
-        if not conditioning:
+        if after or not conditioning:
+            recall = tracked.memories.recall(index + after, self._limits)
             with self._network.stopwatch.measure('memory_attention'):
-                embed = self._network.attend(
-                    frame.embedding, [tracked.memories.recall(index, self._limits)])
+                embed = self._network.attend(frame.embedding, [recall])
         with self._network.stopwatch.measure('decode'):
             if not len(coords):  # a mask alone; the network has seen such with two paddings
                 coords, labels = pad(coords, labels)

@@ -8,6 +8,7 @@ import gc
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +301,62 @@ def test_an_image_of_its_own_can_be_the_first(tracker: VideoTracker, video: list
     [found] = tracker.add(1, click(), image=video[0], stamp=7.0)
     assert found.frame == 0
     assert len(tracker.step(video[1], 7.1)) == 1
+
+
+@pytest.mark.parametrize('begun_on', [0, 2])
+def test_a_correction_on_an_image_that_no_frame_has(
+    tracker: VideoTracker, video: list[Image], begun_on: int,
+) -> None:
+    """The answer there is that of a frame; frame 2, in whose place it stands, is 6 steps away."""
+    def start() -> None:
+        tracker.reset()
+        for index in range(3):
+            tracker.step(video[index], float(index))
+            if index == begun_on:
+                tracker.add(1, click(150, 120))
+                tracker.add(2, click(100, 100))
+
+    correction = click(260, 180)
+    start()
+    [as_a_frame, _] = tracker.step(video[8], 2.5)
+    [expected] = tracker.refine(1, correction)
+    start()
+    [untouched, other] = tracker.step(video[10], 3.0)
+    [found, newest] = tracker.refine(1, correction, image=video[8], stamp=2.5)
+    assert (found.frame, newest.frame, tracker.frame) == (2, 3, 3)
+    # two objects in a call of a graph are rounded otherwise than one
+    np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
+    assert not np.allclose(found.logits, as_a_frame.logits, atol=1e-2)
+    assert not np.allclose(newest.logits, untouched.logits, atol=1e-2)
+    # it can be prompted once more, and is followed
+    assert len(tracker.refine(1, click(250, 170), frame=2)) == 2
+    ids = [each.object_id for each in tracker.step(video[11], 4.0)]
+    assert ids == [1, 2]
+    assert other.object_id == 2
+
+
+def test_a_correction_on_a_newer_image(tracker: VideoTracker, video: list[Image]) -> None:
+    tracker.step(video[0], 0.0)
+    tracker.add(1, click())
+    tracker.step(video[1], 1.0)
+    [expected] = tracker.refine(1, click(260, 180))
+    tracker.reset()
+    tracker.step(video[0], 0.0)
+    tracker.add(1, click())
+    [found] = tracker.refine(1, click(260, 180), image=video[1], stamp=1.0)
+    assert_same(found, expected)
+
+
+def test_a_correction_on_an_image_older_than_the_object(
+    tracker: VideoTracker, video: list[Image],
+) -> None:
+    for index in range(6):
+        tracker.step(video[index], float(index))
+    tracker.add(1, click(), frame=4)
+    for stamp in (3.5, 0.5):  # before the object began, and before all frames that are kept
+        refine = partial(tracker.refine, 1, click(), image=video[3], stamp=stamp)
+        assert 'older than the object' in refused(refine)
+    assert 'not tracked' in refused(lambda: tracker.refine(2, click(), image=video[3], stamp=4.5))
 
 
 def test_begun_anew_an_object_has_no_past(tracker: VideoTracker, video: list[Image]) -> None:
