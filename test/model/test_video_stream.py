@@ -327,7 +327,7 @@ def test_a_correction_on_an_image_that_no_frame_has(
     # two objects in a call of a graph are rounded otherwise than one
     np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
     assert not np.allclose(found.logits, as_a_frame.logits, atol=1e-2)
-    assert not np.allclose(newest.logits, untouched.logits, atol=1e-2)
+    assert np.abs(newest.logits - untouched.logits).max() > 1e-3  # rounding: 1e-5
     # it can be prompted once more, and is followed
     assert len(tracker.refine(1, click(250, 170), frame=2)) == 2
     ids = [each.object_id for each in tracker.step(video[11], 4.0)]
