@@ -85,7 +85,9 @@ def show_clip(bundle: Path, output: Path, provider: str, namespace: str) -> list
     """
     parameters = {
         'bundle': str(bundle.resolve()), 'provider': provider, 'mode': 'track',
-        'lost_after': LOST_AFTER, 'diagnostics_period': 0.1}
+        # The small model, once it has remembered that an object is gone, keeps saying so; by the
+        # prompted frame and the object pointers alone it finds again what comes back.
+        'memories': 0, 'lost_after': LOST_AFTER, 'diagnostics_period': 0.1}
     video = open_video(CLIP, 1.0)
     with node_process(namespace, parameters, output, 'clip') as process, \
             operating(Camera, namespace, process) as camera:
