@@ -35,7 +35,8 @@ class TrackResults:
     :param source: the video that is tracked, which must not be overwritten.
     :param rate: its frames a second, of which every ``every``-th comes.
     :param force: replace the results of an earlier run, once there is a frame to write.
-    :raises ImageError: there are such results, and ``force`` is not set; or they are the source.
+    :raises ImageError: there are such results, and ``force`` is not set; or they are the source;
+        or they cannot be there.
     """
 
     def __init__(
@@ -53,7 +54,12 @@ class TrackResults:
         if source.resolve() in (self._video_file.resolve(), (output / 'masks').resolve()):
             raise ImageError(f'{source}: the results would overwrite the video; choose another '
                              '--output')
-        if not force and (old := self._old()):
+        try:
+            old = self._old()
+        except OSError as error:  # no access to the folder it is in, name too long
+            raise ImageError(f'{output}: cannot be written ({error.strerror}); choose another '
+                             '--output') from None
+        if old and not force:
             raise ImageError(f'{old[0]}: is there from an earlier run; choose another --output, or '
                              '--force to replace it')
 
@@ -91,8 +97,10 @@ class TrackResults:
             self._video.close()
 
     def _old(self) -> list[Path]:
-        masks = sorted((self._folder / 'masks').glob('*.png')) if self._folder else []
-        return [file for file in (self._video_file, *masks) if file.exists()]
+        files = [self._video_file]
+        if self._folder:
+            files += [self._folder / 'objects.csv', *sorted((self._folder / 'masks').glob('*.png'))]
+        return [file for file in files if file.exists()]
 
     def _begin(self, size: tuple[int, int]) -> None:
         """Make the files. :raises OSError: that is not possible."""
@@ -101,9 +109,10 @@ class TrackResults:
         self._video_file.parent.mkdir(parents=True, exist_ok=True)
         if self._folder:
             (self._folder / 'masks').mkdir(exist_ok=True)
+        self._video = VideoWriter(self._video_file, self._rate / self._every, size)
+        if self._folder:
             self._table = (self._folder / 'objects.csv').open('w', encoding='utf-8', newline='')
             csv.writer(self._table).writerow(COLUMNS)
-        self._video = VideoWriter(self._video_file, self._rate / self._every, size)
 
     def _write_rows(
         self, table: TextIO, frame: VideoFrame, objects: Sequence[TrackedObject],

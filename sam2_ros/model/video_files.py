@@ -91,9 +91,13 @@ def open_video(path: Path, rate: float) -> Video:
     Open a video file, or a folder of photographs in natural order (2.jpg comes before 10.jpg).
 
     :param rate: frames a second, where the video does not say so itself.
-    :raises ImageError: there is no such file, or it is no video.
+    :raises ImageError: there is no such file, it cannot be read, or it is no video.
     """
-    return _open_folder(path, rate) if path.is_dir() else _open_file(path, rate)
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # no access to the folder it is in, name too long
+        raise ImageError(f'{path}: cannot be read ({error.strerror})') from None
+    return _open_folder(path, rate) if is_folder else _open_file(path, rate)
 
 
 class VideoWriter:

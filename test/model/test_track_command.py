@@ -361,6 +361,27 @@ def test_results_of_an_earlier_run_are_replaced_only_by_force(workplace: Workpla
     assert len(workplace.masks()) == len(workplace.rows()) == len(workplace.overlay()) == 2
 
 
+def test_a_table_that_is_there_is_replaced_only_by_force(workplace: Workplace) -> None:
+    workplace.output.mkdir(parents=True)
+    table = workplace.output / 'objects.csv'
+    table.write_text('mine')
+    with pytest.raises(ImageError, match=r'objects\.csv: is there from an earlier run'):
+        workplace.track('--point', '37,50', '--limit', '1')
+    assert table.read_text() == 'mine'
+    workplace.track('--point', '37,50', '--limit', '1', '--force')
+    assert len(workplace.rows()) == 1
+
+
+def test_frames_that_no_video_can_hold_leave_no_table(
+    workplace: Workplace, tmp_path: Path,
+) -> None:
+    (tmp_path / 'dots').mkdir()
+    write_png(tmp_path / 'dots' / '0.png', np.zeros((1, 1, 3), np.uint8))
+    with pytest.raises(ImageError, match='cannot write VP80 of 1x1'):
+        workplace.track('--point', '0,0', video=tmp_path / 'dots')
+    assert not [file for file in workplace.output.rglob('*') if file.is_file()]
+
+
 def test_the_source_is_never_overwritten(workplace: Workplace) -> None:
     before = workplace.video.read_bytes()
     with pytest.raises(ImageError, match='would overwrite the video'):
@@ -424,6 +445,9 @@ def test_what_cannot_be_used(workplace: Workplace, tmp_path: Path, photos: Path)
     (tmp_path / 'file').touch()
     with pytest.raises(ImageError, match=r'folder: cannot be written to \(Not a directory'):
         workplace.track(*click, '--output', tmp_path / 'file' / 'folder')
+    for name in (300 * 'n', 300 * 'n' + '.mp4'):
+        with pytest.raises(ImageError, match=f'{name}: cannot be written .File name too long'):
+            workplace.track(*click, '--output', tmp_path / name)
     workplace.bundle = tmp_path / 'nowhere'
     assert 'nowhere: the bundle does not exist' in workplace.failure(BundleError, *click)
 

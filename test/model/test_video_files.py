@@ -183,6 +183,7 @@ def test_what_is_no_video(tmp_path: Path, photos: Path) -> None:
         shutil.copy(photos / 'coffee.png', twice / name)
     for name, message in (
         ('nowhere.mp4', 'cannot be read (No such file or directory)'),
+        (300 * 'n', 'cannot be read (File name too long)'),
         ('text.mp4', 'not a video that OpenCV can decode'),
         ('empty.mp4', 'not a video that OpenCV can decode'),
         ('nothing', 'there is no photograph in it'),
