@@ -68,7 +68,7 @@ def write_scenes(order: SceneOrder, jobs: int = 1) -> None:
         _claim(order)
         layout = LAYOUTS[order.format]
         todo = [step for step, file in enumerate(layout.steps(order.count))
-                if not (order.output / file).exists()]
+                if not layout.is_done(order.output / file, step, order.count)]
         _write_steps(order, todo, jobs)
         for path, content in layout.summary(order.output, order.count):
             write_whole(order.output / path, content)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_ros.train.scenes import SceneSource
-from sam2_ros.train.shards import clip_shard, image_shard, jpeg
+from sam2_ros.train.shards import clip_shard, image_shard, jpeg, scene_count
 
 # Scenes in a shard.
 _IMAGES, _CLIPS = 50, 5
@@ -39,6 +39,10 @@ class Layout(Protocol):
         """Return the last file of every step."""
         ...
 
+    def is_done(self, file: Path, step: int, count: int) -> bool:
+        """Say whether ``file``, the last one of a step, is there with all that it must hold."""
+        ...
+
     def files(self, source: SceneSource, step: int, count: int, frames: int) -> Iterator[File]:
         """Yield the files of a step, the last one last."""
         ...
@@ -54,6 +58,10 @@ class Coco:
     def steps(self, count: int) -> list[str]:
         """Return the annotations of every picture."""
         return [f'annotations/images/{index:012d}.json' for index in range(count)]
+
+    def is_done(self, file: Path, step: int, count: int) -> bool:
+        """Say whether it is there."""
+        return file.exists()
 
     def files(self, source: SceneSource, step: int, count: int, frames: int) -> Iterator[File]:
         """Yield a picture and its annotations."""
@@ -97,6 +105,10 @@ class Davis:
         """Return the description of every clip."""
         return [f'scenes/{_clip_name(index)}.json' for index in range(count)]
 
+    def is_done(self, file: Path, step: int, count: int) -> bool:
+        """Say whether it is there."""
+        return file.exists()
+
     def files(self, source: SceneSource, step: int, count: int, frames: int) -> Iterator[File]:
         """Yield the pictures and label maps of a clip, and what its objects are made of."""
         clip, name = source.clip(step, frames), _clip_name(step)
@@ -121,6 +133,10 @@ class ImageShards:
         """Return the shards."""
         return [f'images-{number:06d}.tar' for number in range(-(-count // _IMAGES))]
 
+    def is_done(self, file: Path, step: int, count: int) -> bool:
+        """Say whether it is there; a smaller ``count`` before may have left it shorter."""
+        return file.exists() and scene_count(file) >= min(_IMAGES, count - _IMAGES * step)
+
     def files(self, source: SceneSource, step: int, count: int, frames: int) -> Iterator[File]:
         """Yield a shard."""
         indices = range(_IMAGES * step, min(count, _IMAGES * (step + 1)))
@@ -138,6 +154,10 @@ class ClipShards:
     def steps(self, count: int) -> list[str]:
         """Return the shards."""
         return [f'clips-{number:06d}.tar' for number in range(-(-count // _CLIPS))]
+
+    def is_done(self, file: Path, step: int, count: int) -> bool:
+        """Say whether it is there; a smaller ``count`` before may have left it shorter."""
+        return file.exists() and scene_count(file) >= min(_CLIPS, count - _CLIPS * step)
 
     def files(self, source: SceneSource, step: int, count: int, frames: int) -> Iterator[File]:
         """Yield a shard."""

@@ -43,6 +43,11 @@ def clip_shard(clips: Sequence[tuple[int, Clip]]) -> bytes:
                   for index, clip in clips)
 
 
+def scene_count(file: Path) -> int:
+    """Return how many scenes a shard holds; :raises TrainError: it is none."""
+    return sum(1 for _ in _scenes_of(file))
+
+
 def jpeg(image: Image) -> bytes:
     """Return uint8 [H, W, 3], RGB, as JPEG."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]

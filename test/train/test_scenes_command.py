@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,9 +49,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def started(typed: list[str]) -> subprocess.Popen[str]:
     """Start the command in a process of its own."""
+    # As installed: the processes that it starts load its script again.
     return subprocess.Popen(
-        [sys.executable, '-c', 'import sys; from sam2_ros.cli import main; sys.exit(main())',
-         *typed], cwd='/', stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        ['sam2-ros', *typed], cwd='/', stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True)
 
 
 def wait_for(process: subprocess.Popen[str], folder: Path) -> None:
@@ -173,6 +173,18 @@ def test_more_scenes_are_added_to_those_that_are_there(
     assert {name: content for name, content in files(tmp_path).items()
             if name in first and not name.endswith('instances.json')} == {
         name: content for name, content in first.items() if not name.endswith('instances.json')}
+
+
+@pytest.mark.parametrize(('layout', 'few'), [('image-shards', 3), ('clip-shards', 2)])
+def test_a_shard_that_is_not_full_is_filled(
+    arguments: Arguments, tmp_path: Path, layout: str, few: int,
+) -> None:
+    for folder, count in (('a', few), ('a', few + 5), ('b', few + 5)):
+        assert cli.main(arguments(
+            tmp_path / folder, layout, '--frames', '2', '--count', str(count))) == 0
+    shards = Shards(tmp_path / 'a')
+    assert shards.image_count + shards.clip_count == few + 5
+    assert files(tmp_path / 'a') == files(tmp_path / 'b')
 
 
 @pytest.mark.parametrize(('more', 'message'), [
