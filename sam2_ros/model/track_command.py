@@ -333,6 +333,9 @@ def _instructions(parts: Sequence[_Part | _Object | _Frame]) -> list[_Instructio
         elif isinstance(part, _Object):
             next_id = 1 + max((number for _, number in said), default=0)
             object_id, unused = part.number or next_id, '--object'
+            if object_id > LARGEST_ID:
+                raise PromptError(f'--object begins object {object_id}, but numbers end at '
+                                  f'{LARGEST_ID}; name one')
         else:
             said.setdefault((frame, object_id), []).append(part)
             unused = ''

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -51,7 +52,9 @@ class TrackResults:
         self.count = 0
         self._video: VideoWriter | None = None
         self._table: TextIO | None = None
-        if source.resolve() in (self._video_file.resolve(), (output / 'masks').resolve()):
+        # Path.resolve raises RuntimeError or OSError where links go round in a circle.
+        written = (os.path.realpath(self._video_file), os.path.realpath(output / 'masks'))
+        if os.path.realpath(source) in written:
             raise ImageError(f'{source}: the results would overwrite the video; choose another '
                              '--output')
         try:

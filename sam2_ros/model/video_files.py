@@ -125,19 +125,23 @@ class VideoWriter:
             raise ImageError(f'{file}: the OpenCV that is installed cannot write {codec} of '
                              f'{size[1]}x{size[0]} at {rate:g} Hz; try another of '
                              f'{", ".join(CODECS)}')
+        self._is_empty = True
 
     def write(self, image: npt.NDArray[np.uint8]) -> None:
         """Append a frame [H, W, 3] uint8 RGB."""
         self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        self._is_empty = False
 
     def close(self) -> None:
         """
-        Finish the file.
+        Finish the file; without a frame there is none.
 
         :raises ImageError: it cannot be read back: OpenCV does not tell when a disk is full.
         """
         self._writer.release()
-        if not cv2.VideoCapture(str(self._file)).grab():
+        if self._is_empty:
+            self._file.unlink(missing_ok=True)
+        elif not cv2.VideoCapture(str(self._file)).grab():
             raise ImageError(f'{self._file}: cannot be read back; is the disk full?')
 
 

@@ -382,6 +382,18 @@ def test_frames_that_no_video_can_hold_leave_no_table(
     assert not [file for file in workplace.output.rglob('*') if file.is_file()]
 
 
+def test_what_ends_the_first_frame_is_told_and_leaves_no_video(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(file: Path, *_: object) -> None:
+        raise ImageError(f'{file}: cannot be written (No space left on device)')
+
+    monkeypatch.setattr('sam2_ros.model.track_results.write_palette_png', fail)
+    with pytest.raises(ImageError, match=r'masks/0\.png: cannot be written \(No space left'):
+        workplace.track('--point', '37,50')
+    assert not (workplace.output / 'overlay.webm').exists()
+
+
 def test_the_source_is_never_overwritten(workplace: Workplace) -> None:
     before = workplace.video.read_bytes()
     with pytest.raises(ImageError, match='would overwrite the video'):
@@ -394,6 +406,8 @@ def test_the_source_is_never_overwritten(workplace: Workplace) -> None:
     ([], 'nothing to track; give --point'),
     (['--object', '--frame', '2'], 'no prompt follows --frame'),
     (['--point', '1,1', '--object'], 'no prompt follows --object'),
+    (['--object', '255', '--point', '1,1', '--object', '--point', '2,2'],
+     '--object begins object 256, but numbers end at 255; name one'),
     (['--point', '160,10'], r'object 1, frame 0: point \(160, 10\) lies outside the 160x120 image'),
     (['--point', '1,1', '--frame', '3', '--object', '--box', '200,1,210,9'],
      'object 2, frame 3: box .* lies outside'),
@@ -448,6 +462,9 @@ def test_what_cannot_be_used(workplace: Workplace, tmp_path: Path, photos: Path)
     for name in (300 * 'n', 300 * 'n' + '.mp4'):
         with pytest.raises(ImageError, match=f'{name}: cannot be written .File name too long'):
             workplace.track(*click, '--output', tmp_path / name)
+    (tmp_path / 'loop').symlink_to('loop')
+    with pytest.raises(ImageError, match='loop: cannot be written to'):
+        workplace.track(*click, '--output', tmp_path / 'loop')
     workplace.bundle = tmp_path / 'nowhere'
     assert 'nowhere: the bundle does not exist' in workplace.failure(BundleError, *click)
 
