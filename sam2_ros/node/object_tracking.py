@@ -8,12 +8,15 @@ The worker's side of the node, without anything of rclpy. `PromptSegmentation` i
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from sam2_ros.model.errors import ImageError, OptionError, PromptError, Sam2RosError
+from sam2_ros.model.masks import upscale_apart
 from sam2_ros.model.tracking_options import TrackingOptions
 from sam2_ros.model.video_tracker import TrackedObject, VideoTracker
 from sam2_ros.node.answers import Answer, Answered, KnownObject, ObjectMask, known_object
@@ -24,6 +27,8 @@ from sam2_ros.node.object_ids import check_known, next_id, refined_id
 from sam2_ros.node.parameters import Settings
 from sam2_ros.node.prompt_queue import PromptRequest, Refusal
 from sam2_ros.node.prompt_reading import Told, read_prompt
+
+NO_STAND_INS: Mapping[int, Frame] = MappingProxyType({})
 
 
 def tracking_options(settings: Settings) -> TrackingOptions:
@@ -65,6 +70,9 @@ class ObjectTracking:
         #: By the tracker's index of the frame, the oldest first.
         self._kept: dict[int, Answer] = {}
         self._newest: Answer | None = None
+        #: By object and index: frames that were not kept, but prompted for this object, and stand
+        #: for it in the place of the one that is.
+        self._stand_ins: dict[int, Mapping[int, Frame]] = {}
         #: The tracker's clock minus that of the images, in ns: not zero after a jump back in time.
         self._clock_ahead = 0
         # The object prompted last is the last one.
@@ -107,16 +115,19 @@ class ObjectTracking:
         changed: list[Answer] = []
         if self._is_new(frame):
             changed.append(self._step(frame, pixels))
-        index = next((index for index, kept in self._kept.items() if kept.frame is frame), None)
+        index = self._index(frame)
         here = Answer(frame, pixels) if index is None else self._kept[index]
         explicit = {request.object_id for request in requests if request.object_id}
         for request, what in told:
             try:
-                touched = self._prompt(request, what, here, index, explicit)
+                touched = self._prompt(request, what, here, explicit)
             except Sam2RosError as error:
                 answered.refused.append(Refusal(request, str(error)))
             else:
                 changed += [one for one in touched if one not in changed]
+        if self._tracker.tracking.non_overlapping:
+            for one in changed:
+                self._separate(one)
         answered.answers = sorted(
             (one for one in changed if one.objects), key=lambda one: one.frame.number)
         return answered
@@ -126,8 +137,10 @@ class ObjectTracking:
         check_known(object_id, self._objects)
         self._tracker.remove(object_id)
         del self._objects[object_id]
+        del self._stand_ins[object_id]
         for kept in self._kept.values():
             kept.objects.pop(object_id, None)
+            kept.prompts = [one for one in kept.prompts if one[0] != object_id]
         self._show_objects()
 
     def reset(self) -> int:
@@ -135,6 +148,7 @@ class ObjectTracking:
         count = len(self._objects)
         self._tracker.reset()
         self._objects.clear()
+        self._stand_ins.clear()
         self.forget_frames()
         self._newest, self._clock_ahead, self._last_id = None, 0, 0
         self._show_objects()
@@ -150,6 +164,11 @@ class ObjectTracking:
     def _is_new(self, frame: Frame) -> bool:
         return self._newest is None or frame.number > self._newest.frame.number
 
+    def _index(self, frame: Frame, stand_ins: Mapping[int, Frame] = NO_STAND_INS) -> int | None:
+        """Return the tracker's index of a frame, None if it is not kept."""
+        return next((index for index, kept in self._kept.items()
+                     if stand_ins.get(index, kept.frame) is frame), None)
+
     def _step(self, frame: Frame, pixels: npt.NDArray[np.uint8]) -> Answer:
         """Find all objects on a new frame."""
         self._heed_size(pixels.shape[:2])
@@ -164,6 +183,9 @@ class ObjectTracking:
             frame, pixels, {one.object_id: _object_mask(one) for one in found})
         kept = self._tracker.kept_frames
         self._kept = {index: one for index, one in self._kept.items() if index in kept}
+        self._stand_ins = {
+            object_id: {index: one for index, one in frames.items() if index in kept}
+            for object_id, frames in self._stand_ins.items()}
         self.frames = tuple(one.frame for one in self._kept.values())
         for object_id, one in self._newest.objects.items():
             self._objects[object_id] = known_object(one, frame.stamp, self._objects[object_id])
@@ -215,32 +237,37 @@ class ObjectTracking:
         return told
 
     def _prompt(
-        self, request: PromptRequest, told: Told, here: Answer, index: int | None,
-        explicit: set[int],
+        self, request: PromptRequest, told: Told, here: Answer, explicit: set[int],
     ) -> list[Answer]:
         """
         Do as a prompt says; returns the answers that it changed, that on its own frame first.
 
-        `here`, `index`: the frame, and its index if it is kept; `explicit`: ids that prompts on it
-        ask for, which no new object may get.
+        `explicit`: ids that prompts on the frame of `here` ask for, which no new object may get.
 
         :raises Sam2RosError: it cannot be done; everything is as before.
         """
         refined = refined_id(request, self._objects)
         if refined is None:
             self._check_room(request.object_id)
-            object_id = request.object_id or next_id(
-                self._last_id, explicit.union(self._objects))
-            found = self._begin(object_id, told, here, index, request.multimask)
+        object_id = refined or request.object_id or next_id(
+            self._last_id, explicit.union(self._objects))
+        stand_ins = self._stand_ins[object_id] if refined else NO_STAND_INS
+        index = self._index(here.frame, stand_ins)
+        found = self._tell(object_id, told, here, index, request.multimask, refine=bool(refined))
+        if refined is None:
             here.prompts = [one for one in here.prompts if one[0] != object_id]
-        else:
-            object_id = refined
-            found = self._refine(object_id, told, index, request.multimask)
         if told.prompt is not None:
             here.prompts.append((object_id, told.prompt))
-        # Frames of before a jump back in time may still be kept by the tracker.
-        changed = {here: found[0], **{
-            self._kept[one.frame]: one for one in found[1:] if one.frame in self._kept}}
+        if index is None:
+            stand_ins = {**stand_ins, found[0].frame: here.frame}
+        self._stand_ins[object_id] = stand_ins
+        # An answer on a stand-in is none on the frame that is kept. And frames of before a jump
+        # back in time may be kept by the tracker, but no longer here.
+        changed = {here: found[0]}
+        for one in found[1:]:
+            kept = self._kept.get(one.frame)
+            if kept is not None and stand_ins.get(one.frame, kept.frame) is kept.frame:
+                changed[kept] = one
         before = self._objects.pop(object_id, None)
         known = before if refined else None
         for answer, one in changed.items():
@@ -258,28 +285,27 @@ class ObjectTracking:
             raise PromptError(f'max_objects is {most}, and as many are tracked already; remove one '
                               '(~/remove_object) or raise max_objects')
 
-    def _begin(
-        self, object_id: int, told: Told, here: Answer, index: int | None, multimask: bool | None,
+    def _tell(
+        self, object_id: int, told: Told, here: Answer, index: int | None,
+        multimask: bool | None, *, refine: bool,
     ) -> list[TrackedObject]:
         # An image that the tracker does not keep is given to it (again).
         image, stamp = (here.pixels, self._seconds(here.frame)) if index is None else (None, None)
-        if told.prompt is None and told.mask is not None:
+        if told.prompt is None and told.mask is not None and not refine:
             return self._tracker.add_mask(
                 object_id, told.mask, frame=index, image=image, stamp=stamp)
-        return self._tracker.add(
-            object_id, told.as_prompt(self._mask_size), frame=index, image=image, stamp=stamp,
-            multimask=multimask)
+        tell = self._tracker.refine if refine else self._tracker.add
+        return tell(object_id, told.as_prompt(self._mask_size), frame=index, image=image,
+                    stamp=stamp, multimask=multimask)
 
-    def _refine(
-        self, object_id: int, told: Told, index: int | None, multimask: bool | None,
-    ) -> list[TrackedObject]:
-        if index is None:
-            raise PromptError(
-                f'object {object_id} cannot be refined on an image that is not among the '
-                f'{len(self._kept)} newest tracked ones; refine it on one of these, raise '
-                'kept_frames, or send refine false to begin it anew')
-        return self._tracker.refine(
-            object_id, told.as_prompt(self._mask_size), frame=index, multimask=multimask)
+    def _separate(self, answer: Answer) -> None:
+        """Let no masks overlap: the tracker sees to that where it finds all objects together."""
+        objects = [*answer.objects.values()]
+        apart = upscale_apart([one.logits for one in objects], answer.image_size,
+                              self._tracker.segmenter.bundle.manifest.constants.mask_threshold)
+        for one, (box, crop) in zip(objects, apart, strict=True):
+            answer.objects[one.object_id] = replace(
+                one, mask=replace(one.mask, box=box, crop=crop))
 
     @property
     def _mask_size(self) -> int:

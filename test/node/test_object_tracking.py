@@ -68,6 +68,11 @@ def told(object_id: int = 0, point: Any = COFFEE, **fields: Any) -> PromptReques
     return PromptRequest('test', object_id=object_id, points=[point], **fields)
 
 
+def picture(frame: Frame) -> Any:
+    return np.frombuffer(frame.message.data, np.uint8).reshape(
+        frame.message.height, frame.message.width, 3)
+
+
 def seconds(answers: Any) -> list[int]:
     return [answer.frame.header.stamp.sec for answer in answers]
 
@@ -85,8 +90,7 @@ def test_frames_are_followed_as_the_tracker_does(make: Any, prototype_bundle: Pa
     first = stream.mode.answer(frames[0], [told(7)])
     later = [stream.mode.follow(frame) for frame in frames[1:]]
     reference = VideoTracker(Bundle.load(prototype_bundle), 'cpu')
-    pictures = [np.frombuffer(frame.message.data, np.uint8).reshape(400, 600, 3)
-                for frame in frames]
+    pictures = [picture(frame) for frame in frames]
     expected = [reference.add(7, Prompt(points=[COFFEE]), image=pictures[0], stamp=1.0)]
     expected += [reference.step(picture, float(second))
                  for second, picture in enumerate(pictures[1:], 2)]
@@ -137,6 +141,79 @@ def test_a_late_prompt_on_a_dropped_frame(make: Any) -> None:
     assert seconds(answered.answers) == [2, 3, 4]
     assert [sorted(answer.objects) for answer in answered.answers] == [[2], [1, 2], [1, 2]]
     assert sorted(stream.mode.follow(stream.frame(5)).objects) == [1, 2]
+
+
+def test_a_refinement_on_a_dropped_frame(make: Any, prototype_bundle: Path) -> None:
+    stream = make()
+    frames = [stream.frame() for _ in range(4)]
+    stream.mode.answer(frames[0], [told(1)])
+    stream.mode.follow(frames[2])
+    stream.mode.follow(frames[3])
+    reference = VideoTracker(Bundle.load(prototype_bundle), 'cpu')
+    reference.add(1, Prompt(points=[COFFEE]), image=picture(frames[0]), stamp=1.0)
+    reference.step(picture(frames[2]), 3.0)
+    reference.step(picture(frames[3]), 4.0)
+    where: dict[str, Any] = {'image': picture(frames[1]), 'stamp': 2.0}
+    for point in (TABLE, (290.0, 210.0)):  # the second adds to the first
+        answered = stream.mode.answer(
+            frames[1], [told(1, point, labels=[0], refine=True)])
+        expected = reference.refine(1, Prompt(points=[point], labels=[0]), **where)
+        where = {'frame': expected[0].frame}
+        assert not answered.refused
+        assert seconds(answered.answers) == [2, 3, 4]
+        for answer, one in zip(answered.answers, expected, strict=True):
+            np.testing.assert_array_equal(answer.objects[1].logits, one.logits)
+
+
+def test_a_frame_and_the_dropped_one_in_its_place(make: Any, prototype_bundle: Path) -> None:
+    stream = make()
+    frames = [stream.frame() for _ in range(4)]
+    stream.mode.answer(frames[0], [told(1)])
+    stream.mode.follow(frames[1])
+    stream.mode.follow(frames[3])
+    # for object 2 it stands in the place of the one before it
+    stream.mode.answer(frames[2], [told(2, TABLE)])
+    reference = VideoTracker(Bundle.load(prototype_bundle), 'cpu')
+    for frame in (frames[0], frames[1], frames[3]):
+        reference.step(picture(frame), float(frame.header.stamp.sec))
+    reference.add(2, Prompt(points=[TABLE]), image=picture(frames[2]), stamp=3.0)
+    # a correction on the one before it means that one, not what stands there
+    answered = stream.mode.answer(frames[1], [told(2, refine=True)])
+    expected = reference.refine(2, Prompt(points=[COFFEE]), image=picture(frames[1]), stamp=2.0)
+    assert seconds(answered.answers) == [2, 4]
+    for answer, one in zip(answered.answers, expected, strict=True):
+        np.testing.assert_array_equal(answer.objects[2].logits, one.logits)
+
+
+def test_what_was_found_on_a_dropped_frame_is_no_answer_on_another(make: Any) -> None:
+    stream = make()
+    frames = [stream.frame() for _ in range(4)]
+    stream.mode.answer(frames[0], [told(1)])
+    stream.mode.follow(frames[1])
+    stream.mode.follow(frames[3])
+    stream.mode.answer(frames[2], [told(2, TABLE)])
+    answered = stream.mode.answer(frames[0], [told(2, TABLE, refine=True)])
+    assert seconds(answered.answers) == [1, 4]
+    [second] = stream.mode.answer(frames[1], [told(1, refine=True)]).answers[:1]
+    assert (seconds([second]), list(second.objects)) == ([2], [1])
+    # begun anew, it is tracked on the frame itself
+    answered = stream.mode.answer(frames[0], [told(2, TABLE)])
+    assert seconds(answered.answers) == [1, 2, 4]
+    stream.mode.remove(2)
+    answered = stream.mode.answer(frames[1], [told(2, TABLE)])
+    assert seconds(answered.answers) == [2, 4]
+
+
+def test_masks_do_not_overlap_on_frames_that_are_prompted(make: Any) -> None:
+    for apart in (False, True):
+        stream = make(non_overlapping=apart)
+        first, second = stream.frame(), stream.frame()
+        answers = stream.mode.answer(first, [told(1), told(2)]).answers
+        answers.append(stream.mode.follow(second))
+        answers += stream.mode.answer(first, [told(3)]).answers
+        for answer in answers:
+            covered = sum((one.mask.to_image() > 0).astype(int) for one in answer.objects.values())
+            assert covered.max() == (1 if apart else len(answer.objects))
 
 
 def test_a_prompt_that_makes_no_sense_costs_nothing(make: Any, tracker: VideoTracker) -> None:
@@ -209,6 +286,7 @@ def test_removed_objects_are_in_no_answer(make: Any) -> None:
         stream.mode.remove(1)
     answered = stream.mode.answer(first, [told(2, refine=True)])
     assert [sorted(answer.objects) for answer in answered.answers] == [[2], [2]]
+    assert [object_id for object_id, _ in answered.answers[0].prompts] == [2, 2]
 
 
 def test_what_is_known_of_an_object(make: Any) -> None:

@@ -164,7 +164,7 @@ def test_a_late_refinement_of_a_tracked_frame(robot: Any, moving: Any) -> None:
     for pixels in moving[4:]:
         robot.answer(lambda pixels=pixels: robot.show(pixels))
     robot.ask([COFFEE], object_id=1, refine=True, stamp=headers[0].stamp)
-    robot.diagnosed('last error', lambda text: 'cannot be refined on an image' in text)
+    robot.diagnosed('last error', lambda text: 'cannot be refined on that image' in text)
 
 
 def test_a_tracked_frame_can_be_prompted_however_old_it_is(robot: Any, moving: Any) -> None:
