@@ -61,9 +61,10 @@ class TrackedObject:
     """
     An object on a frame.
 
-    ``frame``: the frame's index, from 0; ``mask``: at the size of that frame's image, empty where
-    the object is not visible, with predicted IoU and object score; ``logits`` [M, M] float32
-    within +-32: the mask before it was scaled, as ``Prompt.mask`` takes it.
+    ``frame``: the frame's index, from 0 (-1: an image older than frame 0); ``mask``: at the size of
+    that frame's image, empty where the object is not visible, with predicted IoU and object score;
+    ``logits`` [M, M] float32 within +-32: the mask before it was scaled, as ``Prompt.mask`` takes
+    it.
     """
 
     object_id: int
@@ -95,7 +96,8 @@ class VideoTracker:
     frame that is or may still be attended to, which is copied to the provider's device for every
     frame, and each kept frame has 17 MB of features on that device.
 
-    Not to be used by several threads at once. A call that raises leaves everything as it was.
+    Not to be used by several threads at once. A call that is refused leaves everything as it was;
+    of one that fails on the way (memory runs out), an image may have become the newest frame.
 
     :param provider: as of ``ImageSegmenter``.
     :raises ProviderError: the provider cannot be had.
