@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from time import perf_counter
 
@@ -50,6 +50,8 @@ class Session:
         self._lock = threading.Lock()
         self._generation = 0
         self._newest: Frame | None = None
+        #: Numbers of frames of which it is not known yet whether the mode takes or drops them.
+        self._undecided: deque[int] = deque()
         #: The frame that was encoded ahead last; read by the callbacks.
         self.encoded_ahead: Frame | None = None
 
@@ -94,8 +96,9 @@ class Session:
     def frame_came(self, frame: Frame, publish: Publish) -> None:
         """Let the mode follow a new frame when there is time, unless a newer one comes first."""
         self._newest = frame
-        if self._mode.wants_frames and self._worker.offer(self._following(frame, publish)):
-            self._statistics.count('frames dropped')
+        if self._mode.wants_frames:
+            self._undecided.append(frame.number)
+            self._worker.offer(self._following(frame, publish))
 
     def answer(
         self, take_batch: Callable[[], Batch | None], publish: Publish,
@@ -108,6 +111,8 @@ class Session:
                 return
             with _Timed(self._statistics, self._mode):
                 answered = self._mode.answer(*batch)
+            if batch[0] in self._mode.frames:
+                self._count_dropped(batch[0])
             refuse(answered.refused)
             for answer in answered.answers:
                 self._publish(answer, publish)
@@ -139,8 +144,11 @@ class Session:
 
     def _follow(self, frame: Frame, generation: int, publish: Publish) -> None:
         begin = perf_counter()
-        with _Timed(self._statistics, self._mode):
-            answer = self._mode.follow(frame)
+        try:
+            with _Timed(self._statistics, self._mode):
+                answer = self._mode.follow(frame)
+        finally:
+            self._count_dropped(frame)
         with self._lock:
             if generation == self._generation and self._settings().encode_ahead:
                 self.encoded_ahead = frame
@@ -148,6 +156,13 @@ class Session:
             self._publish(answer, publish)
             self._statistics.time('frame', perf_counter() - begin)
             self._statistics.time('image to masks', time.monotonic() - frame.received)
+
+    def _count_dropped(self, frame: Frame) -> None:
+        """Count the frames before this one that nobody asked for and there was no time for."""
+        taken = {frame.number, *(one.number for one in self._mode.frames)}
+        while self._undecided and self._undecided[0] <= frame.number:
+            if self._undecided.popleft() not in taken:
+                self._statistics.count('frames dropped')
 
     def _publish(self, answer: Answer, publish: Publish) -> None:
         begin = perf_counter()

@@ -39,13 +39,11 @@ class Worker:
         if stopping and cancel is not None:
             cancel()
 
-    def offer(self, job: Job) -> bool:
-        """Do `job` when there is time; returns whether an older one was dropped for it."""
+    def offer(self, job: Job) -> None:
+        """Do `job` when there is time, and not the one that was offered before."""
         with self._condition:
-            dropped = self._newest is not None
             self._newest = job
             self._condition.notify()
-        return dropped
 
     def offer_again(self, job: Job) -> None:
         """Do `job` when there is time, unless one that was offered later waits already."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,33 @@ def test_refusals_are_told_even_if_publishing_fails(session: Session, coffee: An
     session.answer(lambda: (frame, [good, bad]), publish, refused.extend)
     wait_for_worker(session)
     assert [refusal.request for refusal in refused] == [bad]
+
+
+@pytest.mark.parametrize('mode', ['track', 'prompt'])
+def test_a_frame_is_dropped_if_neither_time_nor_a_prompt_brings_it(
+    prototype_bundle: Path, coffee: Any, mode: str,
+) -> None:
+    settings = Settings(
+        bundle=str(prototype_bundle), provider='cpu', mode=mode, encode_ahead=True, kept_frames=1,
+        cached_embeddings=1)
+    statistics = Statistics()
+    session = Session(lambda: settings, statistics, lambda error: None, lambda line: None)
+    frames = [Frame(to_image(coffee, 'rgb8', Header())) for _ in range(6)]
+    answers: list[Any] = []
+    batches: deque[Any] = deque()
+    may_begin = threading.Event()
+
+    def wait() -> None:
+        assert may_begin.wait(TIMEOUT)
+
+    session.submit(wait, wait)
+    for number, frame in enumerate(frames):
+        session.frame_came(frame, answers.append)
+        if number in (1, 2, 4):
+            batches.append((frame, [PromptRequest('test', points=[(300.0, 200.0)])]))
+            session.answer(batches.popleft, answers.append, lambda refused: None)
+    may_begin.set()
+    wait_for_worker(session)
+    session.stop()  # the newest frame is in work now, or dropped unseen
+    assert [answer.frame for answer in answers[:3]] == [frames[1], frames[2], frames[4]]
+    assert statistics.total('frames dropped') == 2

@@ -114,7 +114,8 @@ def test_frames_that_come_too_fast_are_dropped_and_counted(robot: Any, moving: A
     def flood() -> bool:
         sent.extend(robot.show(pixels) for pixels in moving)
         values = robot.diagnosed(
-            'images', lambda value: int(value) == start['images'] + len(sent))
+            # more where the start was told before the first image
+            'images', lambda value: int(value) >= start['images'] + len(sent))
         return int(values['frames dropped']) > start['frames dropped']
 
     robot.wait(flood, 'dropped frames')
@@ -290,7 +291,7 @@ def test_the_camera_stops_and_returns(robot: Any, process: Any, moving: Any) -> 
     process.wait_for_output('images come again, after')
     process.wait_for_output('; objects kept: 2')
     assert robot.set(on_camera_return='reset')[0].successful
-    process.wait_for_output('waiting for the camera', 2)
+    process.wait_for_output('no image has come for 0.5 s: waiting for the camera', 2)
     robot.show(moving[3])
     process.wait_for_output('; objects forgotten: 2')
     robot.diagnosed('camera', lambda text: text == 'publishing')
