@@ -162,6 +162,10 @@ def _load(file: Path) -> COCO:
         raise EvaluationError(
             f'{file}: no COCO instances file, or an empty one: {len(coco.imgs)} images, '
             f'{len(coco.anns)} annotations, {len(coco.cats)} categories')
+    if nameless := [key for key, each in coco.cats.items() if 'name' not in each]:
+        raise EvaluationError(f'{file}: category {nameless[0]} has no name')
+    if len({type(image) for image in coco.imgToAnns}) > 1:
+        raise EvaluationError(f'{file}: some ids of images are numbers, others are not')
     return coco
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -47,13 +48,30 @@ class Clip:
     def __len__(self) -> int:
         return len(self.frames)
 
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the first frame; :raises UnusableError: it cannot be read."""
+        height, width = self._read(0).shape[:2]
+        return height, width
+
     def image(self, index: int) -> Image:
-        """Return a frame [H, W, 3] uint8 RGB; :raises UnusableError: it cannot be read."""
+        """
+        Return a frame [H, W, 3] uint8 RGB.
+
+        :raises UnusableError: it cannot be read, or is of another size than the first.
+        """
+        image = self._read(index)
+        if image.shape[:2] != self.size:
+            raise UnusableError(
+                'frame of another size', str(self.frames[index]), f'{image.shape[1]}x'
+                f'{image.shape[0]} pixels, the first frame has {self.size[1]}x{self.size[0]}')
+        return self.degradation.apply(image, (*self.seed, index))
+
+    def _read(self, index: int) -> Image:
         try:
-            image = read_photo(self.frames[index])
+            return read_photo(self.frames[index])
         except ImageError as error:
             raise UnusableError('frame unreadable', self.name, str(error)) from None
-        return self.degradation.apply(image, (*self.seed, index))
 
     def truth(self, index: int) -> npt.NDArray[np.uint8] | None:
         """
@@ -124,7 +142,7 @@ class DavisSet:
 
         :raises UnusableError: a mask cannot be read or is of another size, or all are empty.
         """
-        height, width = clip.image(0).shape[:2]
+        height, width = clip.size
         small: dict[int, int] = {}
         found = set()
         for index in sorted(clip.masks):

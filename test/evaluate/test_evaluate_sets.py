@@ -141,6 +141,17 @@ def test_files_that_are_no_set(
     assert str(file) in str(raised.value)
 
 
+def test_ids_and_categories_that_nothing_can_be_made_of(make_coco: MakeCoco) -> None:
+    files = make_coco()
+    del files.document['categories'][0]['name']
+    with pytest.raises(EvaluationError, match=r'category \d+ has no name'):
+        CocoSet(files.write().annotations, files.images)
+    files.document['categories'][0]['name'] = 'cup'
+    files.document['annotations'][0]['image_id'] = 'one'
+    with pytest.raises(EvaluationError, match='some ids of images are numbers, others are not'):
+        CocoSet(files.write().annotations, files.images)
+
+
 def test_folders_and_categories_that_are_not_there(make_coco: MakeCoco) -> None:
     files = make_coco()
     with pytest.raises(EvaluationError, match='no such folder'):
@@ -208,6 +219,14 @@ def test_what_is_wrong_with_a_clip_is_named(davis: Any) -> None:
     davis.frame('one', 0).write_bytes(b'')
     davis.mask('one', 2).unlink()
     assert kind_of() == 'frame unreadable'
+
+
+def test_a_frame_of_another_size_is_named(davis: Any) -> None:
+    cv2.imwrite(str(davis.frame('one', 3)), np.zeros((80, 100, 3), np.uint8))
+    clip = DavisSet(davis.root).clip('one')
+    clip.image(2)
+    with pytest.raises(UnusableError, match='frame of another size: 100x80 pixels'):
+        clip.image(3)
 
 
 def test_degradation_is_as_strong_as_it_says_and_the_same_each_time() -> None:
