@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -85,26 +86,56 @@ def _check(config: TrainConfig) -> None:
     if not config.tasks:
         raise TrainError('tasks: is empty; name at least one')
     for index, task in enumerate(config.tasks):
-        unknown = sorted(set(task.prompts) - {CLICK, BOX, MASK})
-        if unknown or not sum(task.prompts.values()) > 0:
-            raise TrainError(
-                f'tasks[{index}].prompts: takes shares above 0 of {CLICK}, {BOX} and {MASK}'
-                + (f', not "{unknown[0]}"' if unknown else ''))
-        for name, least in (
-                ('frames', 1), ('scenes', 1), ('objects', 1), ('dialogues', 1), ('stride', 1),
-                ('leap', 1), ('corrections', 0)):
-            _at_least(least, f'tasks[{index}].{name}', getattr(task, name))
-    for path, least, value in (
-            ('schedule.steps', 1, config.schedule.steps), ('run.save_every', 1,
-                                                           config.run.save_every),
-            ('run.log_every', 1, config.run.log_every), ('run.loaders', 1, config.run.loaders),
-            ('threads', 0, config.threads), ('data.frames', 2, config.data.frames)):
-        _at_least(least, path, value)
+        _check_task(task, f'tasks[{index}]', config.data.train_frames)
+    if not any(task.weight for task in config.tasks):
+        raise TrainError('tasks: all have weight 0; give one more')
+    data, schedule, run = config.data, config.schedule, config.run
+    for least, where, value in (
+            (1, 'data.train_frames', data.train_frames), (0, 'data.images', data.images),
+            (0, 'data.clips', data.clips), (2, 'data.frames', data.frames),
+            (1, 'data.images + data.clips', data.images + data.clips),
+            (1, 'schedule.steps', schedule.steps), (0, 'schedule.warm_up', schedule.warm_up),
+            (0, 'schedule.learning_rate', schedule.learning_rate),
+            (0, 'schedule.weight_decay', schedule.weight_decay),
+            (0, 'schedule.clip_gradient', schedule.clip_gradient),
+            *((0, f'schedule.rates.{name}', rate) for name, rate in schedule.rates.items()),
+            (0, 'run.seed', run.seed), (1, 'run.save_every', run.save_every),
+            (0, 'run.validate_every', run.validate_every), (1, 'run.log_every', run.log_every),
+            (1, 'run.loaders', run.loaders), (0, 'threads', config.threads)):
+        _at_least(least, where, value)
+    for name in ('cool_down', 'final_rate', 'average'):
+        _is_share(f'schedule.{name}', getattr(schedule, name))
 
 
-def _at_least(least: int, where: str, value: int) -> None:
+def _check_task(task: TaskOptions, where: str, train_frames: int) -> None:
+    unknown = sorted(set(task.prompts) - {CLICK, BOX, MASK})
+    shares = task.prompts.values()
+    if unknown or not sum(shares) > 0 or min(shares) < 0:
+        raise TrainError(
+            f'{where}.prompts: takes shares above 0 of {CLICK}, {BOX} and {MASK}'
+            + (f', not "{unknown[0]}"' if unknown else ''))
+    for least, names in ((0, ('weight', 'corrections')),
+                         (1, ('frames', 'scenes', 'objects', 'dialogues', 'stride', 'leap'))):
+        for name in names:
+            _at_least(least, f'{where}.{name}', getattr(task, name))
+    for name in ('later', 'leaps', 'cuts', 'smallest'):
+        _is_share(f'{where}.{name}', getattr(task, name))
+    # Said here and not when such frames are drawn, which may be after hours.
+    last = task.longest
+    if task.frames > 1 and last >= train_frames:
+        raise TrainError(
+            f'{where}: its last frame can be {last} after the first, clips have {train_frames} '
+            'frames (data.train_frames); make the stride or the leap smaller')
+
+
+def _is_share(where: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise TrainError(f'{where}: is {value:g}, must be from 0 to 1')
+
+
+def _at_least(least: int, where: str, value: float) -> None:
     if value < least:
-        raise TrainError(f'{where}: is {value}, must be {least} or more')
+        raise TrainError(f'{where}: is {value:g}, must be {least} or more')
 
 
 def _build(cls: type[Any], value: Any, where: str, folder: Path) -> Any:
@@ -148,7 +179,8 @@ def _convert(hint: Any, value: Any, where: str, folder: Path) -> Any:
     if hint is float and not isinstance(value, bool):
         # a text too: YAML takes 1e-4 for one
         with contextlib.suppress(ValueError, TypeError):
-            return float(value)
+            if math.isfinite(number := float(value)):
+                return number
     if hint in (int, str, bool) and type(value) is hint:
         return value
     kind = {int: 'a whole number', float: 'a number', str: 'a text', bool: 'true or false',

@@ -3,7 +3,8 @@
 """
 The losses of SAM 2 (its paper, appendix D.2.2; ``loss_fns.py`` of the official training code).
 
-On masks: focal and dice; on the predicted IoU: squared error; on the object score: cross-entropy.
+On masks: focal and dice; on the predicted IoU: squared error, as in SAM (SAM 2: absolute error); on
+the object score: cross-entropy.
 They are taken at the decoder's resolution, against the share of each cell that the object covers.
 """
 

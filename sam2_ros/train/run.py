@@ -16,6 +16,7 @@ from sam2.modeling.sam2_base import SAM2Base
 
 from sam2_ros.export.configs import load_model, random_model
 from sam2_ros.export.options import checked_image_size
+from sam2_ros.model.bundle import sha256_of
 from sam2_ros.train.config import DataOptions, TrainConfig
 from sam2_ros.train.errors import TrainError
 from sam2_ros.train.initialise import initialise_decoder, initialise_memory
@@ -39,6 +40,7 @@ def train(config: TrainConfig) -> None:
 
     :raises TrainError: a device or scenes that are not there, a checkpoint or a state that does
         not fit.
+    :raises KeyboardInterrupt: Ctrl-C or ``kill`` ended it early; its state is saved.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -58,6 +60,8 @@ def train(config: TrainConfig) -> None:
         identity=_identity(config))
     with _stop_at_signals(trainer):
         trainer.run()
+    if trainer.step < config.schedule.steps:
+        raise KeyboardInterrupt
 
 
 def held_out(data: DataOptions, size: int) -> HeldOut:
@@ -110,9 +114,15 @@ def _pictures(task: ClipTask, seed: int) -> torch.Tensor:
 
 
 def _identity(config: TrainConfig) -> str:
-    """Return what may not change between the parts of one run: all that its weights depend on."""
-    parts = (config.model, config.image_size, config.initialise_memory, config.run.seed,
-             config.run.bfloat16, config.schedule, config.losses, config.tasks)
+    """
+    Return what may not change between the parts of one run: all that its weights depend on.
+
+    The scenes are not in it: they may be moved, and there may be more of them later.
+    """
+    checkpoint = config.checkpoint and sha256_of(config.checkpoint)
+    parts = (config.model, config.image_size, checkpoint, config.initialise_memory,
+             config.data.train_frames, config.run.seed, config.run.bfloat16, config.schedule,
+             config.losses, config.tasks)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

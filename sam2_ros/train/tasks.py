@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
+from sam2_ros.train.errors import TrainError
 from sam2_ros.train.losses import MaskLosses
 from sam2_ros.train.rollout import Clip, encode, roll_out
 from sam2_ros.train.simulated_user import BOX, CLICK, MASK, Dialogue
+
+#: Scenes that are drawn for one that has an object, at most.
+_PATIENCE = 200
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,13 @@ class TaskOptions:
     #: Of an object on the first frame, as a share of the picture.
     smallest: float = 0.002
 
+    @property
+    def longest(self) -> int:
+        """Number of the last frame of a clip, at most."""
+        if self.frames == 1:
+            return 0
+        return max(self.stride, self.leap if self.leaps else 0) + self.stride * (self.frames - 2)
+
 
 class ClipTask:
     """Objects prompted on the first frame and tracked on the others; images have no others."""
@@ -85,7 +96,13 @@ class ClipTask:
         """Return random objects of random scenes, all with the same frame numbers."""
         numbers = self._numbers(rng)
         shots: list[Shot] = []
+        drawn = 0
         while len(shots) < self._options.scenes:
+            if drawn == _PATIENCE * self._options.scenes:
+                raise TrainError(
+                    f'of {drawn} scenes, {len(shots)} had an object of {self._options.smallest:g} '
+                    'of the picture or more; make tasks[].smallest smaller')
+            drawn += 1
             shot = self._source.draw(rng, numbers)
             if (chosen := self._choose(rng, shot.masks)).size:
                 shots.append(resized(shot, chosen, self._size))

@@ -110,7 +110,8 @@ class Trainer:
         :param write: takes a line of progress; None: print.
         :param identity: of what may not change when a run goes on; a state with another one is
             refused.
-        :raises TrainError: no parameter is left to train, or a state that cannot be taken.
+        :raises TrainError: no parameter is left to train, no folder can be made, or a state that
+            cannot be taken.
         """
         self.model = model
         self.tasks = tuple(tasks)
@@ -126,7 +127,11 @@ class Trainer:
         self._average = {
             name: value.detach().clone().float() for name, value in model.state_dict().items()}
         self._recent: dict[str, list[float]] = {}
-        options.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            options.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainError(
+                f'{options.folder}: cannot be made a folder: {error.strerror}') from None
         self._resume()
 
     def run(self) -> None:
@@ -147,6 +152,9 @@ class Trainer:
         if self.step == self.schedule.steps:
             self.validate()
         self.save()
+        if self.step < self.schedule.steps:
+            self._log(f'stopped at step {self.step} of {self.schedule.steps}, saved; the same '
+                      'command goes on')
 
     def stop(self) -> None:
         """Let ``run`` end after the step that it is in; may be called by a signal handler."""
@@ -202,8 +210,8 @@ class Trainer:
             loss, parts = task.loss(self.model, batch, rng, self.step)
         if not bool(torch.isfinite(loss)):
             raise TrainError(
-                f'step {self.step}: the loss is {float(loss)}; lower the learning rate and go on '
-                f'from the last state in {self.options.folder}')
+                f'step {self.step}: the loss is {float(loss.detach())}; start another run with a '
+                f'lower learning rate, from the checkpoint last.pt in {self.options.folder}')
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         parameters = [p for group in self._optimizer.param_groups for p in group['params']]

@@ -21,6 +21,7 @@ from sam2_ros.export.configs import load_model, random_model
 from sam2_ros.export.exporter import ExportOptions, export_bundle
 from sam2_ros.model.errors import Sam2RosError
 from sam2_ros.train.config import read_config
+from sam2_ros.train.errors import TrainError
 from sam2_ros.train.losses import MaskLosses
 from sam2_ros.train.run import held_out, train
 from sam2_ros.train.scenes import Clip, Scene
@@ -111,6 +112,24 @@ def test_a_killed_run_goes_on_to_the_same_weights(
             assert torch.equal(value, ours[part][name]), (part, name)
 
 
+def test_an_interruption_saves_the_step_and_is_told(scenes: Path, tmp_path: Path) -> None:
+    """What follows in a script, such as the export, must not take it for a finished run."""
+    file = config(tmp_path / 'a', scenes, CONFIG.replace('steps: 4', 'steps: 4000'))
+    process = start(file)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith('step 1/'):
+            break
+    process.send_signal(signal.SIGINT)
+
+    output, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert 'of 4000, saved; the same command goes on' in output
+    assert errors.splitlines()[-1] == 'sam2-ros: interrupted'
+    assert torch.load(tmp_path / 'a/run/state.pt', weights_only=True)['step'] >= 1
+
+
 def test_a_checkpoint_exports_and_tracks(finished: Path, tmp_path: Path) -> None:
     model = load_model('sam2_nano', finished / 'best.pt', image_size=128)
     bundle = export_bundle(ExportOptions(
@@ -119,6 +138,16 @@ def test_a_checkpoint_exports_and_tracks(finished: Path, tmp_path: Path) -> None
 
     assert model.image_size == 128
     assert bundle.can_track
+
+
+def test_a_run_from_other_weights_does_not_go_on(finished: Path) -> None:
+    """It would go on from its state, and never look at the checkpoint that is named."""
+    first = finished.parent / 'config.yaml'
+    other = first.with_name('other.yaml')
+    other.write_text(f'checkpoint: {finished / "best.pt"}\n{first.read_text()}')
+
+    with pytest.raises(TrainError, match='its run had other settings'):
+        train(read_config(other))
 
 
 def test_training_lowers_the_loss(squares: ShotSource, tmp_path: Path) -> None:

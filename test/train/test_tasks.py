@@ -14,6 +14,7 @@ pytest.importorskip('sam2', reason='no sam2 here: nothing can be trained')
 
 import torch
 
+from sam2_ros.train.errors import TrainError
 from sam2_ros.train.losses import MaskLosses
 from sam2_ros.train.tasks import ClipTask, ShotSource, TaskOptions
 
@@ -52,6 +53,12 @@ def test_frames_are_counted_with_their_gaps(squares: ShotSource) -> None:
     assert all(number[0] == 0 and number[2] - number[1] == number[3] - number[2] == 1
                for number in numbers)
     assert {number[1] for number in numbers} > {1, 9}
+    assert max(number[3] for number in numbers) == TaskOptions(frames=4, leaps=1, leap=9).longest
+
+
+def test_scenes_without_an_object_that_is_large_enough_are_told(squares: ShotSource) -> None:
+    with pytest.raises(TrainError, match=r'of 200 scenes, 0 had an object of 0\.9 of the picture'):
+        task(squares, scenes=1, smallest=0.9).batch(np.random.default_rng(0))
 
 
 def test_a_cut_shows_an_object_the_next_scene_once(squares: ShotSource) -> None:

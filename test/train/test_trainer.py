@@ -144,6 +144,13 @@ def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
         Trainer(adder(), [Sums()], error_of, SCHEDULE, RunOptions(tmp_path), identity='products')
 
 
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / 'file').touch()
+
+    with pytest.raises(TrainError, match='file: cannot be made a folder'):
+        trainer(tmp_path / 'file')
+
+
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     (tmp_path / 'state.pt').write_bytes(b'no state')
 
@@ -161,7 +168,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     run = trainer(tmp_path)
     run.tasks = (Diverging(),)
 
-    with pytest.raises(TrainError, match='step 9: the loss is nan; lower the learning rate'):
+    with pytest.raises(TrainError, match='step 9: the loss is nan; start another run with a lower'):
         run.run()
     assert trainer(tmp_path).step == 7, 'the state before it is left'
 
