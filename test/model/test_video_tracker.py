@@ -408,6 +408,24 @@ def test_objects_that_leave_and_return(doubtful_weights: Weights, frames: list[I
     assert all((area > 0) == seen for seen, area in of_one)
 
 
+def test_an_object_is_corrected_where_it_was_not_seen(
+    doubtful_weights: Weights, frames: list[Image],
+) -> None:
+    """Its logits of -1024 are fed back as -32."""
+    both = doubtful_weights.both(frames)
+    corrected = []
+
+    def correct_where_hidden(both: Both, frame: int) -> None:
+        object_id, seen, _ = both.told[-1]
+        if not seen and len(corrected) < 3:
+            refine(object_id, click(frames[frame], 0.5, 0.5), first=True)(both, frame)
+            corrected.append(frame)
+
+    both.run({0: [add(1, click(frames[0], 0.2, 0.5))],
+              **{index: [correct_where_hidden] for index in range(1, FRAMES)}})
+    assert corrected
+
+
 def test_masks_as_prompts(weights: Weights, frames: list[Image]) -> None:
     rows, columns = np.mgrid[0:256, 0:256]
     disc = (rows - 130) ** 2 + (columns - 200) ** 2 < 40 ** 2
