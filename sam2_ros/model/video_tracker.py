@@ -378,7 +378,7 @@ class VideoTracker:
         tracked.images[index] = image
         tracked.clicks.pop(index, None)
         tracked.answers[index] = replace(
-            answer, conditioning=tracked.answers[index].conditioning)
+            self._filled(answer), conditioning=tracked.answers[index].conditioning)
 
     def _find(self, objects: Sequence[ObjectTrack], index: int, frame: Frame) -> list[Answer]:
         """Answer for objects on a frame by what is remembered of the frames before ``index``."""
@@ -454,6 +454,11 @@ class VideoTracker:
             float(decoded.iou_predictions[best]), decoded.object_score,
             decoded.pointers[best if of_candidate else 0].copy())
 
+    def _filled(self, answer: Answer) -> Answer:
+        """Return an answer as it is shown and fed back: with its holes filled."""
+        area = self._options.hole_area(self._model)
+        return replace(answer, logits=fill_holes(answer.logits, area))
+
     def _conclude(
         self, objects: Sequence[ObjectTrack], index: int, frame: Frame, answers: list[Answer], *,
         prompted: bool, conditioning: bool,
@@ -464,9 +469,8 @@ class VideoTracker:
         A prompted frame is remembered with its holes filled, a tracked one as it was decoded.
         """
         with self._network.stopwatch.measure('fill_holes'):
-            area = self._options.hole_area(self._model)
-            filled = [replace(answer, logits=fill_holes(answer.logits, area),
-                              conditioning=conditioning) for answer in answers]
+            filled = [replace(self._filled(answer), conditioning=conditioning)
+                      for answer in answers]
         with self._network.stopwatch.measure('memory_encode'):
             features = self._remember(frame.embedding, filled if prompted else answers, prompted)
         as_prompted = conditioning or (prompted and self._options.remember_corrections)

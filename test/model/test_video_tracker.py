@@ -413,7 +413,7 @@ def test_an_object_is_corrected_where_it_was_not_seen(
 ) -> None:
     """Its logits of -1024 are fed back as -32."""
     both = doubtful_weights.both(frames)
-    corrected = []
+    corrected: list[int] = []
 
     def correct_where_hidden(both: Both, frame: int) -> None:
         object_id, seen, _ = both.told[-1]
