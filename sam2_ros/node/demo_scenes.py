@@ -61,9 +61,9 @@ class DemoPrompt:
 SCENES = {
     'coins.jpg': (
         DemoPrompt('coin, top right', point=(555.0, 144.0), mouse=True),
-        DemoPrompt('coin, top middle', box=(231.0, 39.0, 412.0, 213.0)),
-        DemoPrompt('coin, bottom left', box=(32.0, 306.0, 203.0, 473.0)),
-        DemoPrompt('coin, bottom middle', point=(332.0, 389.0)),
+        DemoPrompt('coin, top middle', point=(325.0, 126.0)),
+        DemoPrompt('coin, bottom left', point=(117.0, 390.0)),
+        DemoPrompt('coin, bottom middle', box=(246.0, 312.0, 424.0, 472.0)),
     ),
     'coffee.jpg': (
         DemoPrompt('inside of the cup', point=(600.0, 330.0), mouse=True),
