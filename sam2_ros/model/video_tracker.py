@@ -293,7 +293,8 @@ class VideoTracker:
         if images:
             if index not in self._frames or index not in tracked.answers:
                 raise PromptError(f'object {object_id} cannot be refined on that image: it is '
-                                  'older than the object, or than all images that are kept')
+                                  'older than the object, or than all images that are kept; begin '
+                                  'it anew there')
             self._find_on_its_own(tracked, index, images[index])
         self._prompt(tracked, index, prompt, multimask, after=bool(images))
         return self._carry_forward(object_id, tracked, index)

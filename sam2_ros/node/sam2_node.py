@@ -100,7 +100,6 @@ class Sam2Node(LifecycleNode):
             self, lambda: self._session, settings=lambda: self.settings,
             is_active=lambda: self._active, forget_prompts=self._forget_prompts,
             complain=self._complain)
-        model_logs_to(self.get_logger())
 
     # ---- life cycle ----
 
@@ -450,6 +449,8 @@ def main(args: list[str] | None = None) -> int:
         rclpy.init(args=args)
         initialized = True
         node = Sam2Node()
+        # Python's logging is the process's, not the node's.
+        model_logs_to(node.get_logger())
         if node.settings.autostart and not node.start():
             return 1 if node.context.ok() else 0  # a signal while the model loads is no failure
         executor = SingleThreadedExecutor()
