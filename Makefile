@@ -31,9 +31,9 @@ demo: output/sam2_nano/manifest.json  ## photographs, a clip and clicks for the 
 	@$(in_environment) sam2-ros demo output/sam2_nano --output output/demo
 
 # The prototype model: small, and trained on tabletop scenes only.
-output/sam2_nano/manifest.json: $(exporter) sam2_ros/export/sam2_nano_prototype.pt | build
+output/sam2_nano/manifest.json: $(exporter) sam2_ros/export/sam2_nano.pt | build
 	@$(in_environment) sam2-ros export --model sam2_nano --output output/sam2_nano --force \
-	  --checkpoint sam2_ros/export/sam2_nano_prototype.pt
+	  --checkpoint sam2_ros/export/sam2_nano.pt
 
 test: build  ## all tests
 	@$(in_environment) pytest $(PYTEST_ARGS)

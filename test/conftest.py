@@ -71,13 +71,13 @@ def image_only_bundle(can_export: None, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope='session')
-def prototype_bundle(can_export: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a bundle of the sam2_nano prototype that comes with the package."""
+def trained_bundle(can_export: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bundle of the sam2_nano checkpoint that comes with the package."""
     from sam2_ros.export.exporter import ExportOptions, export_bundle
-    from sam2_ros.export.options import PROTOTYPE
+    from sam2_ros.export.options import SHIPPED_CHECKPOINT
 
-    folder = tmp_path_factory.mktemp('bundles') / 'prototype'
-    options = ExportOptions(model='sam2_nano', output=folder, checkpoint=PROTOTYPE)
+    folder = tmp_path_factory.mktemp('bundles') / 'sam2_nano'
+    options = ExportOptions(model='sam2_nano', output=folder, checkpoint=SHIPPED_CHECKPOINT)
     return export_bundle(options).path
 
 

@@ -19,7 +19,7 @@ from sam2_ros.evaluate.samples import PYTORCH
 from sam2_ros.evaluate.scene import make_prompts
 from sam2_ros.export import reference
 from sam2_ros.export.configs import load_model, random_model
-from sam2_ros.export.options import PROTOTYPE
+from sam2_ros.export.options import SHIPPED_CHECKPOINT
 from sam2_ros.model.bundle import Bundle, Manifest, sha256_of
 
 
@@ -28,18 +28,18 @@ def official_model(bundle: Bundle, checkpoint: Path | None) -> Any:
     Return the official model with the bundle's weights, float32.
 
     :param checkpoint: the file that the bundle was exported from; None where the manifest tells
-        the weights: random ones, or the prototype that comes with this package.
+        the weights: random ones, or those of the checkpoint that comes with this package.
     :raises BenchmarkError: the weights are not known, or the file has others.
     :raises ExportError: the file is no checkpoint of this model.
     """
     manifest = bundle.manifest
     sha256 = manifest.provenance.get('checkpoint_sha256')
     if checkpoint is None and sha256 is not None:
-        if sha256 != sha256_of(PROTOTYPE):
+        if sha256 != sha256_of(SHIPPED_CHECKPOINT):
             raise BenchmarkError(
                 f'{bundle.path} was exported from {manifest.provenance.get("checkpoint")}: name '
                 'that file after --against-pytorch')
-        checkpoint = PROTOTYPE
+        checkpoint = SHIPPED_CHECKPOINT
     if checkpoint is not None:
         model = load_model(manifest.model, checkpoint, manifest.image_size)
         if sha256 != sha256_of(checkpoint):

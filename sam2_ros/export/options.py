@@ -16,8 +16,8 @@ DEFAULT_OPSET = 18
 #: The coarsest features have stride 32, and the window position embedding tiles 8 x stride 4.
 IMAGE_SIZE_STEP = 32
 IMAGE_SIZE_LIMITS = (128, 2048)
-#: A checkpoint of sam2_nano that comes with the package; sam2_nano_prototype.md says whence.
-PROTOTYPE = Path(__file__).with_name('sam2_nano_prototype.pt')
+#: The checkpoint of sam2_nano that comes with the package; sam2_nano.md says whence.
+SHIPPED_CHECKPOINT = Path(__file__).with_name('sam2_nano.pt')
 
 
 @dataclass(frozen=True)

@@ -319,10 +319,10 @@ def test_other_weights_than_the_bundle(
     nano_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A checkpoint of the same model that is not the bundle's origin is refused."""
-    from sam2_ros.export.options import PROTOTYPE
+    from sam2_ros.export.options import SHIPPED_CHECKPOINT
 
     assert cli.main(['benchmark', str(nano_bundle), '--provider', 'cpu', '--output', str(tmp_path),
-                     '--against-pytorch', str(PROTOTYPE)]) == 1
+                     '--against-pytorch', str(SHIPPED_CHECKPOINT)]) == 1
     assert 'was made from other weights, random ones of seed 0' in capsys.readouterr().err
 
 

@@ -80,9 +80,9 @@ def coco_arguments(files: Any) -> list[object]:
 
 
 @pytest.fixture
-def copy_of_bundle(prototype_bundle: Path, tmp_path: Path) -> Path:
+def copy_of_bundle(trained_bundle: Path, tmp_path: Path) -> Path:
     """Return another folder with the same bundle."""
-    return Path(shutil.copytree(prototype_bundle, tmp_path / 'other' / prototype_bundle.name))
+    return Path(shutil.copytree(trained_bundle, tmp_path / 'other' / trained_bundle.name))
 
 
 def decoded(runs: Any) -> Any:
@@ -95,16 +95,16 @@ def plain_iou(first: Any, second: Any) -> float:
 
 
 def test_equal_bundles_agree_and_the_official_predictor_agrees_with_them(
-    make_coco: MakeCoco, prototype_bundle: Path, copy_of_bundle: Path, tmp_path: Path,
+    make_coco: MakeCoco, trained_bundle: Path, copy_of_bundle: Path, tmp_path: Path,
 ) -> None:
-    from sam2_ros.export.options import PROTOTYPE
+    from sam2_ros.export.options import SHIPPED_CHECKPOINT
 
     files = make_coco()
     results = evaluate(
-        tmp_path / 'out', prototype_bundle, copy_of_bundle, '--pytorch', PROTOTYPE, '--clicks', 3,
-        '--keep-masks', *coco_arguments(files))
+        tmp_path / 'out', trained_bundle, copy_of_bundle, '--pytorch', SHIPPED_CHECKPOINT,
+        '--clicks', 3, '--keep-masks', *coco_arguments(files))
     assert results.status == 0
-    first, second = prototype_bundle.name, f'{prototype_bundle.name} (2)'
+    first, second = trained_bundle.name, f'{trained_bundle.name} (2)'
     assert len(results.objects) == len(files.masks)
     for each in results.objects:
         assert set(each['answers']) == {first, second, 'pytorch', 'GrabCut'}
@@ -153,12 +153,12 @@ def check_figures(results: Results) -> None:
 
 
 def test_two_equal_bundles(
-    make_coco: MakeCoco, prototype_bundle: Path, copy_of_bundle: Path, tmp_path: Path,
+    make_coco: MakeCoco, trained_bundle: Path, copy_of_bundle: Path, tmp_path: Path,
 ) -> None:
-    results = evaluate(tmp_path / 'out', prototype_bundle, copy_of_bundle, '--prompts',
+    results = evaluate(tmp_path / 'out', trained_bundle, copy_of_bundle, '--prompts',
                        'centre,3-points,box', '--clicks', 0, *coco_arguments(make_coco()))
-    second = f'{prototype_bundle.name} (2)'
-    assert results.figures['reference'] == prototype_bundle.name
+    second = f'{trained_bundle.name} (2)'
+    assert results.figures['reference'] == trained_bundle.name
     for prompt in ('centre', '3-points', 'box'):
         assert results.figures['figures']['parity'][second][prompt] == {
             'objects': 7, 'mean_iou': 1.0, 'least_iou': 1.0, 'share_same': 1.0,
@@ -166,10 +166,10 @@ def test_two_equal_bundles(
 
 
 def test_ctrl_c_and_a_kill_keep_what_is_done(
-    make_coco: MakeCoco, prototype_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    make_coco: MakeCoco, trained_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = [prototype_bundle, '--prompts', '1-point', '--clicks', 0, '--no-grabcut',
+    arguments = [trained_bundle, '--prompts', '1-point', '--clicks', 0, '--no-grabcut',
                  '--noise', 5, *coco_arguments(make_coco())]
     whole = evaluate(tmp_path / 'whole', *arguments)
     answered = 0
@@ -211,7 +211,7 @@ def test_ctrl_c_and_a_kill_keep_what_is_done(
 
 
 def test_what_is_wrong_is_named_and_counted(
-    make_coco: MakeCoco, prototype_bundle: Path, tmp_path: Path,
+    make_coco: MakeCoco, trained_bundle: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     files = make_coco()
@@ -219,7 +219,7 @@ def test_what_is_wrong_is_named_and_counted(
     files.document['annotations'][0]['iscrowd'] = 1
     files.document['annotations'][1]['iscrowd'] = 1
     arguments = [
-        prototype_bundle, '--prompts', 'box', '--clicks', 0, *coco_arguments(files.write())]
+        trained_bundle, '--prompts', 'box', '--clicks', 0, *coco_arguments(files.write())]
     results = evaluate(tmp_path / 'out', *arguments)
     assert results.status == 0
     assert 'sam2-ros: 3 left out: 2 crowd, 1 image missing' in capsys.readouterr().err
@@ -250,10 +250,10 @@ def test_what_is_wrong_is_named_and_counted(
     (['--davis', 'a', '--pytorch', 'none.pt'], 'none.pt: no such file'),
     (['--davis', 'a', '--pytorch', __file__], 'none of the bundles was exported from it')])
 def test_wrong_arguments(
-    prototype_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    trained_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     arguments: list[str], message: str,
 ) -> None:
-    assert evaluate(tmp_path / 'out', prototype_bundle, *arguments).status == 1
+    assert evaluate(tmp_path / 'out', trained_bundle, *arguments).status == 1
     error = capsys.readouterr().err
     assert message in error
     assert error.startswith('sam2-ros: ')
@@ -271,15 +271,15 @@ def test_wrong_values(option: str, value: str, capsys: pytest.CaptureFixture[str
 
 
 def test_tracks_beside_the_official_video_predictor(
-    davis: Any, prototype_bundle: Path, tmp_path: Path,
+    davis: Any, trained_bundle: Path, tmp_path: Path,
 ) -> None:
-    from sam2_ros.export.options import PROTOTYPE
+    from sam2_ros.export.options import SHIPPED_CHECKPOINT
 
     results = evaluate(
-        tmp_path / 'out', prototype_bundle, '--pytorch', PROTOTYPE, '--davis', davis.root,
+        tmp_path / 'out', trained_bundle, '--pytorch', SHIPPED_CHECKPOINT, '--davis', davis.root,
         '--prompts', 'box', '--keep-masks')
     assert results.status == 0
-    ours = prototype_bundle.name
+    ours = trained_bundle.name
     both, j_and_f = [], {}
     for record in results.records:
         for each in record['objects']:

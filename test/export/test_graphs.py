@@ -25,7 +25,7 @@ from sam2_ros.export import reference, trace
 from sam2_ros.export.configs import load_model, random_model
 from sam2_ros.export.exporter import ExportOptions, export_bundle
 from sam2_ros.export.image_encoder import ImageEncoder
-from sam2_ros.export.options import PROTOTYPE
+from sam2_ros.export.options import SHIPPED_CHECKPOINT
 from sam2_ros.export.verify import (
     encoder_cases,
     mask_iou,
@@ -100,13 +100,13 @@ def prompts_for(
 
 
 @pytest.fixture(
-    scope='session', params=['nano', 'prototype', 'sam2_tiny_512', 'sam2.1_tiny_1024'])
+    scope='session', params=['nano', 'trained', 'sam2_tiny_512', 'sam2.1_tiny_1024'])
 def exported(request: pytest.FixtureRequest) -> Exported:
     if request.param == 'nano':
         return exported_from(request.getfixturevalue('nano_bundle'), random_model('sam2_nano'))
-    if request.param == 'prototype':
-        folder = request.getfixturevalue('prototype_bundle')
-        return exported_from(folder, load_model('sam2_nano', PROTOTYPE))
+    if request.param == 'trained':
+        folder = request.getfixturevalue('trained_bundle')
+        return exported_from(folder, load_model('sam2_nano', SHIPPED_CHECKPOINT))
     if request.param == 'sam2_tiny_512':
         folder = request.getfixturevalue('sam2_tiny_512_bundle')
         return exported_from(folder, random_model('sam2_tiny', 512))

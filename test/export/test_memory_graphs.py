@@ -28,7 +28,7 @@ from sam2_ros.export.errors import ExportError
 from sam2_ros.export.image_decoder import ImageDecoder
 from sam2_ros.export.memory_attention import MemoryAttention
 from sam2_ros.export.memory_encoder import MemoryEncoder
-from sam2_ros.export.options import PROTOTYPE
+from sam2_ros.export.options import SHIPPED_CHECKPOINT
 from sam2_ros.export.verify import (
     BFLOAT16,
     memory_attention_case,
@@ -81,13 +81,13 @@ def mask_logits(count: int, side: int) -> Tensor:
 
 
 @pytest.fixture(
-    scope='module', params=['nano', 'prototype', 'sam2_tiny_512', 'sam2.1_tiny_1024'])
+    scope='module', params=['nano', 'trained', 'sam2_tiny_512', 'sam2.1_tiny_1024'])
 def tracked(request: pytest.FixtureRequest) -> Tracked:
     if request.param == 'nano':
         return tracked_from(request.getfixturevalue('nano_bundle'), random_model('sam2_nano'))
-    if request.param == 'prototype':
-        folder = request.getfixturevalue('prototype_bundle')
-        return tracked_from(folder, load_model('sam2_nano', PROTOTYPE))
+    if request.param == 'trained':
+        folder = request.getfixturevalue('trained_bundle')
+        return tracked_from(folder, load_model('sam2_nano', SHIPPED_CHECKPOINT))
     if request.param == 'sam2_tiny_512':
         folder = request.getfixturevalue('sam2_tiny_512_bundle')
         return tracked_from(folder, random_model('sam2_tiny', 512))

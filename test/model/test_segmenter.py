@@ -26,7 +26,7 @@ from torch.nn.functional import interpolate
 
 from sam2_ros.export.configs import MASK_THRESHOLD, MEAN, STD, load_model, random_model
 from sam2_ros.export.exporter import ExportOptions, export_bundle
-from sam2_ros.export.options import PROTOTYPE
+from sam2_ros.export.options import SHIPPED_CHECKPOINT
 from sam2_ros.model import Bundle, Embedding, ImageSegmenter, Prompt, ProviderOptions, Segmentation
 from sam2_ros.model.errors import BundleError, ImageError, PromptError
 from sam2_ros.model.image_files import read_photo
@@ -196,12 +196,12 @@ def photograph(photos: Path, name: str) -> Image:
         cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-@pytest.fixture(scope='module', params=['sam2.1_tiny_1024', 'sam2_tiny_512', 'prototype'])
+@pytest.fixture(scope='module', params=['sam2.1_tiny_1024', 'sam2_tiny_512', 'trained'])
 def pair(request: pytest.FixtureRequest) -> Pair:
     fixture, model = {
         'sam2.1_tiny_1024': ('tiny_bundle', lambda: random_model('sam2.1_tiny')),
         'sam2_tiny_512': ('sam2_tiny_512_bundle', lambda: random_model('sam2_tiny', 512)),
-        'prototype': ('prototype_bundle', lambda: load_model('sam2_nano', PROTOTYPE)),
+        'trained': ('trained_bundle', lambda: load_model('sam2_nano', SHIPPED_CHECKPOINT)),
     }[request.param]
     bundle = Bundle.load(request.getfixturevalue(fixture))
     return Pair(ImageSegmenter(bundle, 'cpu'), OfficialPredictor(model()))
@@ -213,9 +213,9 @@ def scene(pair: Pair, photos: Path, request: pytest.FixtureRequest) -> Scene:
 
 
 @pytest.fixture(scope='module')
-def prototype_scene(prototype_bundle: Path, photos: Path) -> Scene:
-    pair = Pair(ImageSegmenter(Bundle.load(prototype_bundle), 'cpu'),
-                OfficialPredictor(load_model('sam2_nano', PROTOTYPE)))
+def trained_scene(trained_bundle: Path, photos: Path) -> Scene:
+    pair = Pair(ImageSegmenter(Bundle.load(trained_bundle), 'cpu'),
+                OfficialPredictor(load_model('sam2_nano', SHIPPED_CHECKPOINT)))
     return encoded(pair, photograph(photos, 'small 300x451'))
 
 
@@ -272,27 +272,27 @@ def assert_agree(found: Segmentation, expected: Segmentation) -> None:
 
 @pytest.mark.parametrize('threshold', [0.0, 1.1], ids=['always stable', 'never stable'])
 def test_a_single_mask_that_is_unstable_gives_way_to_the_best_of_three(
-    prototype_scene: Scene, threshold: float,
+    trained_scene: Scene, threshold: float,
 ) -> None:
-    segmenter = with_constants(prototype_scene, stability_threshold=threshold)
-    official = OfficialPredictor(load_model('sam2_nano', PROTOTYPE))
+    segmenter = with_constants(trained_scene, stability_threshold=threshold)
+    official = OfficialPredictor(load_model('sam2_nano', SHIPPED_CHECKPOINT))
     official.model.sam_mask_decoder.dynamic_multimask_stability_thresh = threshold
-    official.set_image(prototype_scene.image)
-    prompt = Prompt(points=[at(prototype_scene.size, 0.5, 0.5)])
-    [found] = segmenter.segment(segmenter.encode(prototype_scene.image), [prompt], False)
+    official.set_image(trained_scene.image)
+    prompt = Prompt(points=[at(trained_scene.size, 0.5, 0.5)])
+    [found] = segmenter.segment(segmenter.encode(trained_scene.image), [prompt], False)
     assert_same(found, official.predict(prompt, False))
-    three = prototype_scene.segment(prompt, True).iou_predictions
+    three = trained_scene.segment(prompt, True).iou_predictions
     assert (found.iou_predictions[0] == three.max()) == (threshold > 1)
 
 
-def test_a_model_without_the_stability_rule_gives_its_single_mask(prototype_scene: Scene) -> None:
+def test_a_model_without_the_stability_rule_gives_its_single_mask(trained_scene: Scene) -> None:
     segmenter = with_constants(
-        prototype_scene, dynamic_multimask_via_stability=False, stability_threshold=1.1)
-    official = OfficialPredictor(load_model('sam2_nano', PROTOTYPE))
+        trained_scene, dynamic_multimask_via_stability=False, stability_threshold=1.1)
+    official = OfficialPredictor(load_model('sam2_nano', SHIPPED_CHECKPOINT))
     official.model.sam_mask_decoder.dynamic_multimask_via_stability = False
-    official.set_image(prototype_scene.image)
-    prompt = Prompt(points=[at(prototype_scene.size, 0.5, 0.5)])
-    [found] = segmenter.segment(segmenter.encode(prototype_scene.image), [prompt], False)
+    official.set_image(trained_scene.image)
+    prompt = Prompt(points=[at(trained_scene.size, 0.5, 0.5)])
+    [found] = segmenter.segment(segmenter.encode(trained_scene.image), [prompt], False)
     assert_same(found, official.predict(prompt, False))
 
 
@@ -304,10 +304,10 @@ def with_constants(scene: Scene, **changes: Any) -> ImageSegmenter:
 
 
 def test_masks_come_from_logits_that_are_not_bounded(
-    tmp_path: Path, prototype_scene: Scene,
+    tmp_path: Path, trained_scene: Scene,
 ) -> None:
     """Trained models reach beyond +-32, where the outline of bounded logits lies elsewhere."""
-    model = load_model('sam2_nano', PROTOTYPE)
+    model = load_model('sam2_nano', SHIPPED_CHECKPOINT)
     with torch.no_grad():
         for network in model.sam_mask_decoder.output_hypernetworks_mlps:
             network.layers[-1].weight.mul_(50)
@@ -316,7 +316,7 @@ def test_masks_come_from_logits_that_are_not_bounded(
     bundle = export_bundle(ExportOptions(
         model='sam2_nano', output=tmp_path / 'loud', checkpoint=tmp_path / 'loud.pt'))
     scene = encoded(
-        Pair(ImageSegmenter(bundle, 'cpu'), OfficialPredictor(model)), prototype_scene.image)
+        Pair(ImageSegmenter(bundle, 'cpu'), OfficialPredictor(model)), trained_scene.image)
     prompt = Prompt(points=[at(scene.size, 0.5, 0.5)])
     found = scene.segment(prompt, True)
     assert found.logits.max() == 32
@@ -327,8 +327,8 @@ def test_masks_come_from_logits_that_are_not_bounded(
 # What the segmenter takes
 
 @pytest.mark.parametrize('shape', [(1, 1, 3), (1, 50, 3), (700, 2, 3)])
-def test_images_of_any_size(prototype_scene: Scene, shape: tuple[int, ...]) -> None:
-    segmenter = prototype_scene.pair.segmenter
+def test_images_of_any_size(trained_scene: Scene, shape: tuple[int, ...]) -> None:
+    segmenter = trained_scene.pair.segmenter
     embedding = segmenter.encode(np.full(shape, 128, np.uint8))
     assert embedding.image_size == shape[:2]
     [answer] = segmenter.segment(embedding, [Prompt(points=[(0, 0)])])
@@ -336,12 +336,12 @@ def test_images_of_any_size(prototype_scene: Scene, shape: tuple[int, ...]) -> N
     assert answer.mask().to_image().shape == shape[:2]
 
 
-def test_views_and_read_only_images_are_the_same_as_copies(prototype_scene: Scene) -> None:
-    segmenter, image = prototype_scene.pair.segmenter, prototype_scene.image
+def test_views_and_read_only_images_are_the_same_as_copies(trained_scene: Scene) -> None:
+    segmenter, image = trained_scene.pair.segmenter, trained_scene.image
     read_only = np.frombuffer(image.tobytes(), np.uint8).reshape(image.shape)
     reversed_view = np.ascontiguousarray(image[::-1, :, ::-1])[::-1, :, ::-1]
-    prompt = Prompt(points=[at(prototype_scene.size, 0.5, 0.5)])
-    expected = prototype_scene.segment(prompt)
+    prompt = Prompt(points=[at(trained_scene.size, 0.5, 0.5)])
+    expected = trained_scene.segment(prompt)
     for view in (read_only, reversed_view):
         [found] = segmenter.segment(segmenter.encode(view), [prompt])
         np.testing.assert_array_equal(found.logits, expected.logits)
@@ -354,48 +354,48 @@ def test_views_and_read_only_images_are_the_same_as_copies(prototype_scene: Scen
     (np.zeros((0, 4, 3), np.uint8), 'the image is empty: 4x0 pixels'),
     (np.zeros((4, 0, 3), np.uint8), 'the image is empty: 0x4 pixels'),
 ])
-def test_what_is_no_image(prototype_scene: Scene, image: Any, message: str) -> None:
+def test_what_is_no_image(trained_scene: Scene, image: Any, message: str) -> None:
     with pytest.raises(ImageError, match=message):
-        prototype_scene.pair.segmenter.encode(image)
+        trained_scene.pair.segmenter.encode(image)
 
 
-def test_no_prompts_no_answers(prototype_scene: Scene) -> None:
-    assert prototype_scene.pair.segmenter.segment(prototype_scene.embedding, []) == []
+def test_no_prompts_no_answers(trained_scene: Scene) -> None:
+    assert trained_scene.pair.segmenter.segment(trained_scene.embedding, []) == []
 
 
-def test_one_bad_prompt_among_good_ones_is_told(prototype_scene: Scene) -> None:
+def test_one_bad_prompt_among_good_ones_is_told(trained_scene: Scene) -> None:
     with pytest.raises(PromptError, match=r'point \(451, 10\) lies outside the 451x300 image'):
-        prototype_scene.pair.segmenter.segment(
-            prototype_scene.embedding, [Prompt(points=[(1, 1)]), Prompt(points=[(451, 10)])])
+        trained_scene.pair.segmenter.segment(
+            trained_scene.embedding, [Prompt(points=[(1, 1)]), Prompt(points=[(451, 10)])])
 
 
-def test_a_mask_prompt_of_another_model_is_told(prototype_scene: Scene) -> None:
+def test_a_mask_prompt_of_another_model_is_told(trained_scene: Scene) -> None:
     with pytest.raises(PromptError, match='32x32 logits, but this model takes 64x64'):
-        prototype_scene.segment(Prompt(mask=np.zeros((32, 32), np.float32)))
+        trained_scene.segment(Prompt(mask=np.zeros((32, 32), np.float32)))
 
 
 @pytest.mark.parametrize('objects', [3, 4, 5, 17])
-def test_any_number_of_objects(prototype_scene: Scene, objects: int) -> None:
-    prompts = [Prompt(points=[at(prototype_scene.size, (i + 0.5) / objects, 0.5)])
+def test_any_number_of_objects(trained_scene: Scene, objects: int) -> None:
+    prompts = [Prompt(points=[at(trained_scene.size, (i + 0.5) / objects, 0.5)])
                for i in range(objects)]
-    together = prototype_scene.pair.segmenter.segment(prototype_scene.embedding, prompts)
+    together = trained_scene.pair.segmenter.segment(trained_scene.embedding, prompts)
     for prompt, found in zip(prompts, together, strict=True):
-        assert_agree(found, prototype_scene.segment(prompt))
+        assert_agree(found, trained_scene.segment(prompt))
 
 
-def test_an_embedding_keeps_while_others_are_made(prototype_scene: Scene) -> None:
-    prompt = Prompt(points=[at(prototype_scene.size, 0.5, 0.5)])
-    before = prototype_scene.segment(prompt)
-    prototype_scene.pair.segmenter.encode(np.zeros((100, 100, 3), np.uint8))
-    np.testing.assert_array_equal(prototype_scene.segment(prompt).logits, before.logits)
+def test_an_embedding_keeps_while_others_are_made(trained_scene: Scene) -> None:
+    prompt = Prompt(points=[at(trained_scene.size, 0.5, 0.5)])
+    before = trained_scene.segment(prompt)
+    trained_scene.pair.segmenter.encode(np.zeros((100, 100, 3), np.uint8))
+    np.testing.assert_array_equal(trained_scene.segment(prompt).logits, before.logits)
 
 
 # What the segmenter gives
 
 def test_the_best_candidate_is_the_one_with_the_highest_predicted_iou(
-    prototype_scene: Scene,
+    trained_scene: Scene,
 ) -> None:
-    answer = prototype_scene.segment(Prompt(points=[at(prototype_scene.size, 0.5, 0.5)]), True)
+    answer = trained_scene.segment(Prompt(points=[at(trained_scene.size, 0.5, 0.5)]), True)
     assert answer.iou_predictions.shape == (3,)
     assert answer.iou_predictions[answer.best] == answer.iou_predictions.max()
     best, same = answer.mask(), answer.mask(answer.best)
@@ -405,20 +405,20 @@ def test_the_best_candidate_is_the_one_with_the_highest_predicted_iou(
     assert isinstance(best.object_score, float)
 
 
-def test_an_answer_can_be_changed_without_changing_others(prototype_scene: Scene) -> None:
-    prompts = [Prompt(points=[at(prototype_scene.size, x, 0.5)]) for x in (0.3, 0.7)]
-    one, other = prototype_scene.pair.segmenter.segment(prototype_scene.embedding, prompts)
+def test_an_answer_can_be_changed_without_changing_others(trained_scene: Scene) -> None:
+    prompts = [Prompt(points=[at(trained_scene.size, x, 0.5)]) for x in (0.3, 0.7)]
+    one, other = trained_scene.pair.segmenter.segment(trained_scene.embedding, prompts)
     kept = other.logits.copy()
     one.logits[:] = 0
     one.iou_predictions[:] = 0
     np.testing.assert_array_equal(other.logits, kept)
 
 
-def test_timings_of_every_stage(prototype_bundle: Path, prototype_scene: Scene) -> None:
-    segmenter = ImageSegmenter(Bundle.load(prototype_bundle), 'cpu')
+def test_timings_of_every_stage(trained_bundle: Path, trained_scene: Scene) -> None:
+    segmenter = ImageSegmenter(Bundle.load(trained_bundle), 'cpu')
     segmenter.warm_up()
     assert segmenter.last_timings == {}
-    embedding = segmenter.encode(prototype_scene.image)
+    embedding = segmenter.encode(trained_scene.image)
     assert set(segmenter.last_timings) == {'resize', 'encode'}
     [answer] = segmenter.segment(embedding, [Prompt(points=[(1, 1)])])
     assert set(segmenter.last_timings) == {'resize', 'encode', 'decode'}
@@ -427,27 +427,28 @@ def test_timings_of_every_stage(prototype_bundle: Path, prototype_scene: Scene) 
     assert all(seconds > 0 for seconds in segmenter.last_timings.values())
 
 
-def test_one_thread_gives_the_same_masks(prototype_bundle: Path, prototype_scene: Scene) -> None:
+def test_one_thread_gives_the_same_masks(trained_bundle: Path, trained_scene: Scene) -> None:
     segmenter = ImageSegmenter(
-        Bundle.load(prototype_bundle), 'cpu', ProviderOptions(threads=1))
-    embedding = segmenter.encode(prototype_scene.image)
+        Bundle.load(trained_bundle), 'cpu', ProviderOptions(threads=1))
+    embedding = segmenter.encode(trained_scene.image)
     for make, _ in PROMPTS.values():
-        prompt = make(prototype_scene)
+        prompt = make(trained_scene)
         [found] = segmenter.segment(embedding, [prompt])
-        expected = prototype_scene.segment(prompt)
+        expected = trained_scene.segment(prompt)
         assert_agree(found, expected)
         assert iou(found.mask().to_image() > 0, expected.mask().to_image() > 0) >= LEAST_IOU
 
 
-def test_a_bundle_in_half_precision(tmp_path: Path, prototype_scene: Scene) -> None:
+def test_a_bundle_in_half_precision(tmp_path: Path, trained_scene: Scene) -> None:
     bundle = export_bundle(ExportOptions(
-        model='sam2_nano', output=tmp_path / 'half', checkpoint=PROTOTYPE, precision='fp16'))
+        model='sam2_nano', output=tmp_path / 'half', checkpoint=SHIPPED_CHECKPOINT,
+        precision='fp16'))
     segmenter = ImageSegmenter(bundle, 'cpu')
-    embedding = segmenter.encode(prototype_scene.image)
+    embedding = segmenter.encode(trained_scene.image)
     for make, _ in PROMPTS.values():
-        prompt = make(prototype_scene)
+        prompt = make(trained_scene)
         [found] = segmenter.segment(embedding, [prompt], True)
-        expected = prototype_scene.segment(prompt, True)
+        expected = trained_scene.segment(prompt, True)
         # 11 bits a number: twice the 1e-2 that the exporter allows on its own picture and prompts,
         # of the largest logit and of predicted IoUs.
         np.testing.assert_allclose(
@@ -461,9 +462,9 @@ def test_a_bundle_in_half_precision(tmp_path: Path, prototype_scene: Scene) -> N
 @pytest.mark.parametrize('kind', ['inputs', 'outputs'])
 @pytest.mark.parametrize('change', ['name', 'dtype', 'shape', 'missing'])
 def test_a_graph_with_other_inputs_or_outputs_is_refused(
-    prototype_bundle: Path, graph: str, kind: str, change: str,
+    trained_bundle: Path, graph: str, kind: str, change: str,
 ) -> None:
-    bundle = Bundle.load(prototype_bundle)
+    bundle = Bundle.load(trained_bundle)
     info = bundle.manifest.graphs[graph]
     first, *rest = getattr(info, kind)
     tensors = {

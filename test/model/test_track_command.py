@@ -136,8 +136,8 @@ class Workplace:
 
 
 @pytest.fixture
-def workplace(scene: list[Frame], prototype_bundle: Path, tmp_path: Path) -> Workplace:
-    return Workplace(scene, prototype_bundle, tmp_path)
+def workplace(scene: list[Frame], trained_bundle: Path, tmp_path: Path) -> Workplace:
+    return Workplace(scene, trained_bundle, tmp_path)
 
 
 def test_one_click_is_tracked_to_the_end(
@@ -275,7 +275,7 @@ def test_options_of_the_tracker(
 def test_states_and_absent_objects(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What the prototype's memory says means nothing, so the answers are set here."""
+    """The model may see its object all the time, so the answers are set here."""
     step = VideoTracker.step
 
     def hidden(self: VideoTracker, image: Frame, stamp: float | None = None) -> Any:

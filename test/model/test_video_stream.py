@@ -38,9 +38,9 @@ STAGES = {'resize', 'encode', 'memory_attention', 'decode', 'fill_holes', 'memor
 
 
 @pytest.fixture(scope='module')
-def bundle(prototype_bundle: Path) -> Bundle:
+def bundle(trained_bundle: Path) -> Bundle:
     """Return a bundle whose masks of single images are trained, and small."""
-    return Bundle.load(prototype_bundle)
+    return Bundle.load(trained_bundle)
 
 
 @pytest.fixture(scope='module')

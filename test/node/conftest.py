@@ -329,7 +329,7 @@ def context(ros_domain: int) -> Iterator[Any]:
 
 
 @pytest.fixture(scope='module')
-def start_node(prototype_bundle: Path, ros_domain: int) -> Iterator[Callable[..., NodeProcess]]:
+def start_node(trained_bundle: Path, ros_domain: int) -> Iterator[Callable[..., NodeProcess]]:
     """Return a function that starts the node; what still runs at the end is stopped."""
     processes: list[NodeProcess] = []
 
@@ -340,7 +340,7 @@ def start_node(prototype_bundle: Path, ros_domain: int) -> Iterator[Callable[...
         qos = {f'{topic}.subscription.{policy}': value
                for topic in (image, f'{image}/compressed')
                for policy, value in (('reliability', 'reliable'), ('depth', 100))}
-        parameters = {'bundle': prototype_bundle, 'provider': 'cpu', 'threads': 1, 'mode': 'prompt',
+        parameters = {'bundle': trained_bundle, 'provider': 'cpu', 'threads': 1, 'mode': 'prompt',
                       'diagnostics_period': 0.1, 'prompt_timeout': TIMEOUT / 2, **qos,
                       **parameters}
         processes.append(NodeProcess(namespace, parameters, list(arguments)))

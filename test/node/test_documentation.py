@@ -38,13 +38,13 @@ def test_parameters(title: str, read_only: bool) -> None:
 
 
 @pytest.fixture(scope='module')
-def node(context: Any, prototype_bundle: Path) -> Any:
+def node(context: Any, trained_bundle: Path) -> Any:
     from rclpy.parameter import Parameter
 
     from sam2_ros.node.sam2_node import Sam2Node
 
     node = Sam2Node(context=context, namespace='/ns', parameter_overrides=[
-        Parameter('bundle', value=str(prototype_bundle)), Parameter('provider', value='cpu')])
+        Parameter('bundle', value=str(trained_bundle)), Parameter('provider', value='cpu')])
     assert node.start()
     yield node
     node.close()

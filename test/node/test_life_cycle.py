@@ -42,8 +42,8 @@ def test_a_node_that_cannot_start_says_why_in_one_line(
     assert reason in one_line(start_node(**parameters))
 
 
-def test_a_broken_bundle(start_node: Any, prototype_bundle: Path, tmp_path: Path) -> None:
-    for file in prototype_bundle.iterdir():
+def test_a_broken_bundle(start_node: Any, trained_bundle: Path, tmp_path: Path) -> None:
+    for file in trained_bundle.iterdir():
         data = bytearray(file.read_bytes())
         if file.name == 'image_decoder.onnx':
             data[len(data) // 2] ^= 1
@@ -128,7 +128,7 @@ def test_a_signal_while_the_model_loads_is_no_failure(start_node: Any, make_robo
 
 
 def test_a_failed_configure_can_be_repeated(
-    start_node: Any, make_robot: Any, prototype_bundle: Path, tmp_path: Path,
+    start_node: Any, make_robot: Any, trained_bundle: Path, tmp_path: Path,
 ) -> None:
     from lifecycle_msgs.msg import Transition
 
@@ -139,7 +139,7 @@ def test_a_failed_configure_can_be_repeated(
     process.wait_for_output(str(place))
     values = robot.diagnosed('last error', lambda text: str(place) in text)
     assert values['state'] == 'unconfigured'
-    place.symlink_to(prototype_bundle)
+    place.symlink_to(trained_bundle)
     assert robot.transition(Transition.TRANSITION_CONFIGURE)
     robot.diagnosed('state', lambda text: text == 'inactive')
     assert process.stop() == 0

@@ -67,11 +67,11 @@ def test_a_point_gives_a_mask_with_the_header_of_the_image(robot: Any, coffee: A
 
 
 @pytest.fixture(scope='module')
-def segmenter(prototype_bundle: Any) -> Any:
+def segmenter(trained_bundle: Any) -> Any:
     from sam2_ros.model.bundle import Bundle
     from sam2_ros.model.segmenter import ImageSegmenter
 
-    return ImageSegmenter(Bundle.load(prototype_bundle), 'cpu')
+    return ImageSegmenter(Bundle.load(trained_bundle), 'cpu')
 
 
 def assert_same(answer: Any, expected: Any) -> None:

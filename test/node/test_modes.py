@@ -17,18 +17,18 @@ COFFEE = (300, 200)
 
 
 @pytest.fixture(scope='module')
-def image_only_bundle(prototype_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def image_only_bundle(trained_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a bundle as `sam2-ros export --image-only` writes it."""
     from sam2_ros.model.bundle import TRACKING_GRAPHS
 
     folder = tmp_path_factory.mktemp('image_only')
-    manifest = json.loads((prototype_bundle / 'manifest.json').read_text(encoding='utf-8'))
+    manifest = json.loads((trained_bundle / 'manifest.json').read_text(encoding='utf-8'))
     manifest['tracking'] = None
     for name in TRACKING_GRAPHS:
         del manifest['graphs'][name]
     (folder / 'manifest.json').write_text(json.dumps(manifest), encoding='utf-8')
     for graph in manifest['graphs'].values():
-        shutil.copy(prototype_bundle / graph['file'], folder)
+        shutil.copy(trained_bundle / graph['file'], folder)
     return folder
 
 

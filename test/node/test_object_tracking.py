@@ -30,8 +30,8 @@ TABLE = (60.0, 350.0)
 
 
 @pytest.fixture(scope='module')
-def tracker(prototype_bundle: Path) -> VideoTracker:
-    return VideoTracker(Bundle.load(prototype_bundle), 'cpu')
+def tracker(trained_bundle: Path) -> VideoTracker:
+    return VideoTracker(Bundle.load(trained_bundle), 'cpu')
 
 
 class Stream:
@@ -84,12 +84,12 @@ def test_nothing_is_computed_while_there_is_no_object(make: Any, tracker: VideoT
     assert tracker.frame is None
 
 
-def test_frames_are_followed_as_the_tracker_does(make: Any, prototype_bundle: Path) -> None:
+def test_frames_are_followed_as_the_tracker_does(make: Any, trained_bundle: Path) -> None:
     stream = make()
     frames = [stream.frame() for _ in range(4)]
     first = stream.mode.answer(frames[0], [told(7)])
     later = [stream.mode.follow(frame) for frame in frames[1:]]
-    reference = VideoTracker(Bundle.load(prototype_bundle), 'cpu')
+    reference = VideoTracker(Bundle.load(trained_bundle), 'cpu')
     pictures = [picture(frame) for frame in frames]
     expected = [reference.add(7, Prompt(points=[COFFEE]), image=pictures[0], stamp=1.0)]
     expected += [reference.step(picture, float(second))
@@ -143,13 +143,13 @@ def test_a_late_prompt_on_a_dropped_frame(make: Any) -> None:
     assert sorted(stream.mode.follow(stream.frame(5)).objects) == [1, 2]
 
 
-def test_a_refinement_on_a_dropped_frame(make: Any, prototype_bundle: Path) -> None:
+def test_a_refinement_on_a_dropped_frame(make: Any, trained_bundle: Path) -> None:
     stream = make()
     frames = [stream.frame() for _ in range(4)]
     stream.mode.answer(frames[0], [told(1)])
     stream.mode.follow(frames[2])
     stream.mode.follow(frames[3])
-    reference = VideoTracker(Bundle.load(prototype_bundle), 'cpu')
+    reference = VideoTracker(Bundle.load(trained_bundle), 'cpu')
     reference.add(1, Prompt(points=[COFFEE]), image=picture(frames[0]), stamp=1.0)
     reference.step(picture(frames[2]), 3.0)
     reference.step(picture(frames[3]), 4.0)
@@ -165,7 +165,7 @@ def test_a_refinement_on_a_dropped_frame(make: Any, prototype_bundle: Path) -> N
             np.testing.assert_array_equal(answer.objects[1].logits, one.logits)
 
 
-def test_a_frame_and_the_dropped_one_in_its_place(make: Any, prototype_bundle: Path) -> None:
+def test_a_frame_and_the_dropped_one_in_its_place(make: Any, trained_bundle: Path) -> None:
     stream = make()
     frames = [stream.frame() for _ in range(4)]
     stream.mode.answer(frames[0], [told(1)])
@@ -173,7 +173,7 @@ def test_a_frame_and_the_dropped_one_in_its_place(make: Any, prototype_bundle: P
     stream.mode.follow(frames[3])
     # for object 2 it stands in the place of the one before it
     stream.mode.answer(frames[2], [told(2, TABLE)])
-    reference = VideoTracker(Bundle.load(prototype_bundle), 'cpu')
+    reference = VideoTracker(Bundle.load(trained_bundle), 'cpu')
     for frame in (frames[0], frames[1], frames[3]):
         reference.step(picture(frame), float(frame.header.stamp.sec))
     reference.add(2, Prompt(points=[TABLE]), image=picture(frames[2]), stamp=3.0)

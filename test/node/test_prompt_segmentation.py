@@ -28,8 +28,8 @@ COFFEE = [(300.0, 200.0)]
 
 
 @pytest.fixture(scope='module')
-def segmenter(prototype_bundle: Path) -> ImageSegmenter:
-    return ImageSegmenter(Bundle.load(prototype_bundle), 'cpu')
+def segmenter(trained_bundle: Path) -> ImageSegmenter:
+    return ImageSegmenter(Bundle.load(trained_bundle), 'cpu')
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ TIMEOUT = 20.0
 
 
 @pytest.fixture
-def session(prototype_bundle: Path) -> Iterator[Session]:
+def session(trained_bundle: Path) -> Iterator[Session]:
     settings = Settings(
-        bundle=str(prototype_bundle), provider='cpu', mode='prompt', encode_ahead=True)
+        bundle=str(trained_bundle), provider='cpu', mode='prompt', encode_ahead=True)
     session = Session(lambda: settings, Statistics(), lambda error: None, lambda line: None)
     yield session
     session.stop()
@@ -82,10 +82,10 @@ def test_refusals_are_told_even_if_publishing_fails(session: Session, coffee: An
 
 @pytest.mark.parametrize('mode', ['track', 'prompt'])
 def test_a_frame_is_dropped_if_neither_time_nor_a_prompt_brings_it(
-    prototype_bundle: Path, coffee: Any, mode: str,
+    trained_bundle: Path, coffee: Any, mode: str,
 ) -> None:
     settings = Settings(
-        bundle=str(prototype_bundle), provider='cpu', mode=mode, encode_ahead=True, kept_frames=1,
+        bundle=str(trained_bundle), provider='cpu', mode=mode, encode_ahead=True, kept_frames=1,
         cached_embeddings=1)
     statistics = Statistics()
     session = Session(lambda: settings, statistics, lambda error: None, lambda line: None)

@@ -17,7 +17,7 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
 from sam2_ros.export.configs import load_model, random_model
-from sam2_ros.export.options import PROTOTYPE
+from sam2_ros.export.options import SHIPPED_CHECKPOINT
 from sam2_ros.train.initialise import initialise_decoder, initialise_memory
 from sam2_ros.train.rollout import Clip, encode, roll_out
 from sam2_ros.train.simulated_user import BOX, CLICK, MASK, Dialogue
@@ -108,7 +108,7 @@ def test_features_without_gradient_leave_the_encoder_alone(model: SAM2Base, clip
 
 
 def test_prepared_memory_attention_gives_nearly_the_embedding(clip: Clip) -> None:
-    model = load_model('sam2_nano', PROTOTYPE, image_size=128)
+    model = load_model('sam2_nano', SHIPPED_CHECKPOINT, image_size=128)
     initialise_memory(model, clip.pictures)
     features = encode(model, clip.pictures)
     level, position = features.levels[-1], features.positions[-1]
