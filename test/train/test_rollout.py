@@ -112,7 +112,7 @@ def test_prepared_memory_attention_gives_nearly_the_embedding(clip: Clip) -> Non
     initialise_memory(model, clip.pictures)
     features = encode(model, clip.pictures)
     level, position = features.levels[-1], features.positions[-1]
-    seen = level[:, :1] + model.no_mem_embed
+    seen = (level[:, :1] + model.no_mem_embed).detach()
 
     with torch.no_grad():
         memory = 0.1 * torch.randn(64, 1, model.mem_dim)
