@@ -9,28 +9,10 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from sam2_ros.evaluate.camera import CameraFacts
 from sam2_ros.evaluate.cold_start import ColdStart
 from sam2_ros.evaluate.samples import Samples
 from sam2_ros.model.tables import format_table
-
-
-@dataclass
-class CameraFacts:
-    """What became of the images of a camera with ``rate`` images a second."""
-
-    rate: float
-    seconds: float = 0.0
-    published: int = 0
-    answered: int = 0
-    #: by the node, for newer ones
-    dropped: int = 0
-    #: on the way to the node
-    lost: int = 0
-
-    def __str__(self) -> str:
-        return (f'camera of {self.rate:g} images a second for {self.seconds:.1f} s: '
-                f'{self.published} published, {self.answered} answered, {self.dropped} dropped for '
-                f'newer ones, {self.lost} lost on the way')
 
 
 @dataclass

@@ -26,11 +26,9 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image
 
+from sam2_ros.evaluate.camera import CameraFacts
 from sam2_ros.evaluate.errors import BenchmarkError
-from sam2_ros.evaluate.latency import WARM_UP
 from sam2_ros.evaluate.machine import peak_memory
-from sam2_ros.evaluate.parts import CameraFacts
-from sam2_ros.evaluate.samples import NODE, Samples
 from sam2_ros.evaluate.scene import make_prompts
 from sam2_ros.evaluate.tracking import MODEL_STAGES, STAGES
 from sam2_ros.msg import MaskArray, Prompt
@@ -52,6 +50,11 @@ _STAGES = {
     'prompt': ('resize', 'encode', 'decode', 'upscale', 'publish'),
     'track': (*STAGES, 'publish')}
 _PROFILE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+#: Prompts before those that count: with the first ones, the two processes get to know each other.
+_WARM_UP = 2
+
+#: Takes the seconds of every stage of a run.
+Add = Callable[[dict[str, float]], None]
 
 
 class RunningNode:
@@ -136,8 +139,7 @@ class RunningNode:
                                  f'is {self._log}')
 
     def measure_prompts(
-        self, picture: npt.NDArray[np.uint8], runs: int, samples: Samples,
-        progress: Callable[[], None],
+        self, picture: npt.NDArray[np.uint8], runs: int, add: Add,
     ) -> None:
         """
         Add ``runs`` times image and prompt in, masks out; one object.
@@ -148,15 +150,13 @@ class RunningNode:
         :raises BenchmarkError: the node has ended or answers no longer.
         """
         # Always the same object: the node remembers no more of them with every run.
-        for run in range(-WARM_UP, runs):
+        for run in range(-_WARM_UP, runs):
             total = self._ask(picture, prompted=True)
             if run >= 0:
-                samples.add(NODE, self._durations(total))
-                progress()
+                add(self._durations(total))
 
     def measure_tracking(
-        self, picture: npt.NDArray[np.uint8], frames: int, runs: int, samples: Samples,
-        progress: Callable[[], None],
+        self, picture: npt.NDArray[np.uint8], frames: int, runs: int, add: Add,
     ) -> None:
         """
         Add ``runs`` times image in, masks out, of one tracked object; stages as of prompts.
@@ -168,12 +168,10 @@ class RunningNode:
         for run in range(-frames, runs):
             total = self._ask(picture, prompted=False)
             if run >= 0:
-                samples.add(NODE, self._durations(total))
-                progress()
+                add(self._durations(total))
 
     def watch_camera(
-        self, picture: npt.NDArray[np.uint8], camera: CameraFacts, answers: int,
-        samples: Samples, progress: Callable[[], None],
+        self, picture: npt.NDArray[np.uint8], camera: CameraFacts, answers: int, add: Add,
     ) -> None:
         """
         Publish images at ``camera.rate`` until so many are answered; the node tracks already.
@@ -201,8 +199,7 @@ class RunningNode:
                 if stamp in published and camera.answered < answers:
                     last = at
                     camera.answered += 1
-                    samples.add(NODE, {stage: at - published[stamp]})
-                    progress()
+                    add({stage: at - published[stamp]})
             camera.seconds = time.perf_counter() - begin
             if time.perf_counter() - last > ANSWER_TIMEOUT:
                 raise self._no_answers(f'for {ANSWER_TIMEOUT:g} s')

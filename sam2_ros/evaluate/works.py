@@ -16,8 +16,9 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from sam2_ros.evaluate import latency, tracking
+from sam2_ros.evaluate.camera import CameraFacts
 from sam2_ros.evaluate.cold_start import SEGMENTATION, TRACKING
-from sam2_ros.evaluate.parts import CameraFacts, Part
+from sam2_ros.evaluate.parts import Part
 from sam2_ros.evaluate.samples import NODE, OURS, PYTORCH, Samples
 from sam2_ros.evaluate.tracking import OurTracking, frames_to_full_memory, tracking_name
 from sam2_ros.model.bundle import Bundle
@@ -100,7 +101,7 @@ class Segmentation:
         """See ``Work``."""
         with progress(f'{self.part.name}: node', self.part.runs) as step:
             self.node.measure_prompts(
-                self._setting.picture, self.part.runs, self.part.samples, step)
+                self._setting.picture, self.part.runs, _to_node(self.part, step))
 
 
 class Tracking:
@@ -145,10 +146,18 @@ class Tracking:
         picture, part, node = self._setting.picture, self.part, self.node
         assert part.node is not None
         with progress(f'{part.name}: node', part.runs) as step:
-            node.measure_tracking(picture, self._frames, part.runs, part.samples, step)
+            node.measure_tracking(picture, self._frames, part.runs, _to_node(part, step))
         part.node.camera = CameraFacts(self._camera_rate)
         with progress(f'{part.name}: camera', part.runs) as step:
-            node.watch_camera(picture, part.node.camera, part.runs, part.samples, step)
+            node.watch_camera(picture, part.node.camera, part.runs, _to_node(part, step))
+
+
+def _to_node(part: Part, step: Callable[[], None]) -> Callable[[dict[str, float]], None]:
+    def add(durations: dict[str, float]) -> None:
+        part.samples.add(NODE, durations)
+        step()
+
+    return add
 
 
 @contextmanager

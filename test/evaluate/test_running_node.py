@@ -17,7 +17,6 @@ from sensor_msgs.msg import Image
 from sam2_ros.evaluate import running_node
 from sam2_ros.evaluate.errors import BenchmarkError
 from sam2_ros.evaluate.running_node import RunningNode
-from sam2_ros.evaluate.samples import NODE, Samples
 from sam2_ros.evaluate.scene import make_picture
 
 
@@ -31,18 +30,17 @@ def test_node_that_does_not_start(tmp_path: Path) -> None:
 
 def test_node_that_dies(nano_bundle: Path, tmp_path: Path) -> None:
     """What was measured until then stays, and no process is left."""
-    samples = Samples(NODE)
+    runs: list[dict[str, float]] = []
     with RunningNode(nano_bundle, 'cpu', 1, tmp_path, 'prompt') as node:
         node.wait()
 
-        def kill_it() -> None:
+        def kill_it(durations: dict[str, float]) -> None:
+            runs.append(durations)
             node._process.kill()
 
         with pytest.raises(BenchmarkError, match='ended by itself'):
-            node.measure_prompts(make_picture(64, 48), 5, samples, kill_it)
-    total = samples.find(NODE, 'total')
-    assert total is not None
-    assert len(total.seconds) == 1
+            node.measure_prompts(make_picture(64, 48), 5, kill_it)
+    assert len(runs) == 1
     assert node.peak_memory is not None
 
 
@@ -50,7 +48,7 @@ def test_lost_images(
     nano_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One lost image is counted and made up for, five in a row are an error."""
-    samples = Samples(NODE)
+    runs: list[dict[str, float]] = []
     with RunningNode(nano_bundle, 'cpu', 1, tmp_path, 'prompt') as node:
         node.wait()
         ask, answers = node._ask_once, iter([False, True, True, True, False, True])
@@ -60,10 +58,8 @@ def test_lost_images(
 
         monkeypatch.setattr(node, '_ask_once', sometimes)
         with pytest.raises(BenchmarkError, match='5 images in a row got no masks'):
-            node.measure_prompts(make_picture(64, 48), 5, samples, lambda: None)
-    total = samples.find(NODE, 'total')
-    assert total is not None
-    assert len(total.seconds) == 2  # four answers, two of them to warm up
+            node.measure_prompts(make_picture(64, 48), 5, runs.append)
+    assert len(runs) == 2  # four answers, two of them to warm up
     assert node.lost == 2 + 5
 
 
@@ -85,15 +81,15 @@ def test_the_process_ends_with_the_measurement(nano_bundle: Path, tmp_path: Path
 
 def test_image_that_never_comes(nano_bundle: Path, tmp_path: Path) -> None:
     """The node refuses the prompt, which ends the waiting; the image counts as lost."""
-    samples = Samples(NODE)
+    runs: list[dict[str, float]] = []
     with RunningNode(nano_bundle, 'cpu', 1, tmp_path, 'prompt') as node:
         node.wait()
         node._images = node._node.create_publisher(Image, 'elsewhere', 10)
         said = r'5 images .* no masks \(the node: .*no image has come'
         with pytest.raises(BenchmarkError, match=said):
-            node.measure_prompts(make_picture(64, 48), 1, samples, lambda: None)
+            node.measure_prompts(make_picture(64, 48), 1, runs.append)
     assert node.lost == 5
-    assert samples.series() == []
+    assert runs == []
 
 
 def test_frames_that_never_come(
@@ -101,16 +97,15 @@ def test_frames_that_never_come(
 ) -> None:
     """Nobody refuses a frame without a prompt: it is lost when the node does not tell of it."""
     monkeypatch.setattr(running_node, 'ARRIVAL_TIMEOUT', 0.5)  # five diagnostics
-    samples = Samples(NODE)
+    runs: list[dict[str, float]] = []
     with RunningNode(nano_bundle, 'cpu', 1, tmp_path, 'track') as node:
         node.wait()
 
-        def go_elsewhere() -> None:
+        def go_elsewhere(durations: dict[str, float]) -> None:
+            runs.append(durations)
             node._images = node._node.create_publisher(Image, 'elsewhere', 10)
 
         with pytest.raises(BenchmarkError, match='5 images in a row got no masks'):
-            node.measure_tracking(make_picture(64, 48), 2, 3, samples, go_elsewhere)
-    total = samples.find(NODE, 'total')
-    assert total is not None
-    assert len(total.seconds) == 1
+            node.measure_tracking(make_picture(64, 48), 2, 3, go_elsewhere)
+    assert len(runs) == 1
     assert node.lost == 5
