@@ -130,6 +130,10 @@ class VideoTracker:
         self._limits = options.limits(self._model)
         self._options = options
 
+    def check(self, options: TrackingOptions) -> None:
+        """:raises OptionError: they ask for more than the model can do."""
+        options.limits(self._model)
+
     @property
     def provider(self) -> str:
         """The execution provider that is really used."""

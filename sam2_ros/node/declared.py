@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -30,6 +32,16 @@ def declare(node: Node) -> Settings:
     return _settings(node)
 
 
+def refuse_if(node: Node, reason: Callable[[Settings], str | None]) -> None:
+    """Refuse a change where `reason`, told what the values would be, says why it cannot be."""
+    def check(parameters: list[RosParameter]) -> SetParametersResult:
+        wanted = {parameter.name: parameter.value for parameter in parameters}
+        why = reason(_settings(node, wanted))
+        return SetParametersResult(successful=why is None, reason=why or '')
+
+    node.add_on_set_parameters_callback(check)
+
+
 def on_change(node: Node, changed: Callable[[Settings], None]) -> None:
     """Call `changed` with all values after each change of one of them."""
     names = {parameter.name for parameter in PARAMETERS}
@@ -41,9 +53,10 @@ def on_change(node: Node, changed: Callable[[Settings], None]) -> None:
     node.add_post_set_parameters_callback(after)
 
 
-def _settings(node: Node) -> Settings:
-    return Settings.from_values(
-        {parameter.name: node.get_parameter(parameter.name).value for parameter in PARAMETERS})
+def _settings(node: Node, wanted: Mapping[str, Any] = MappingProxyType({})) -> Settings:
+    """Return the values of all parameters; those in `wanted` go before the node's own."""
+    now = {parameter.name: node.get_parameter(parameter.name).value for parameter in PARAMETERS}
+    return Settings.from_values({**now, **wanted})
 
 
 def _check(parameters: list[RosParameter]) -> SetParametersResult:

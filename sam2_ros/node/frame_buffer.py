@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
 import time
 from collections import deque
@@ -49,6 +50,14 @@ class Frame:
         return stamp_of(self.header)
 
 
+class Arrival(enum.Enum):
+    """How the stamp of a frame follows those before it."""
+
+    IN_ORDER = enum.auto()
+    LATE = enum.auto()
+    JUMPED_BACK = enum.auto()
+
+
 class FrameBuffer:
     """The newest `capacity` frames. Not thread-safe: all calls come from the node's callbacks."""
 
@@ -74,15 +83,23 @@ class FrameBuffer:
         """Forget all frames."""
         self._frames.clear()
 
-    def add(self, frame: Frame) -> bool:
-        """Add the newest frame. If its stamp jumps back (a bag that loops), forget all others."""
-        jumped_back = self.newest is not None and frame.stamp < self.newest.stamp
-        if jumped_back:
+    def add(self, frame: Frame, jump_tolerance: float) -> Arrival:
+        """
+        Take the frame that came last, and say how it follows the newest one.
+
+        Up to `jump_tolerance` seconds before that one it is late (frames change places on their
+        way through a network), and left out. Further back, time begins anew (a bag that loops),
+        and all others are forgotten.
+        """
+        back = self.newest.stamp - frame.stamp if self.newest is not None else 0
+        if 0 < back <= jump_tolerance * NANOSECONDS:
+            return Arrival.LATE
+        if back > 0:
             self._frames.clear()
         if not self._frames:
             self._since = frame.number
         self._frames.append(frame)
-        return jumped_back
+        return Arrival.JUMPED_BACK if back > 0 else Arrival.IN_ORDER
 
     def find(
         self, stamp: int, tolerance: float, *, may_wait: bool, others: Sequence[Frame] = (),

@@ -26,7 +26,7 @@ class Mode(Protocol):
     """
     Answers prompts, and frames. Only the worker calls its methods.
 
-    The properties may be read by any thread.
+    The properties may be read, and `check` called, by any thread.
     """
 
     @property
@@ -48,6 +48,9 @@ class Mode(Protocol):
     @property
     def last_timings(self) -> dict[str, float]:
         """Seconds that each stage of the model took when it last ran."""
+
+    def check(self, settings: Settings) -> None:
+        """:raises OptionError: the settings ask for more than the model can do."""
 
     def follow(self, frame: Frame) -> Answer | None:
         """Do with a new frame what is to be done without a prompt; raises ImageError."""

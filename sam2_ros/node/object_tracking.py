@@ -15,7 +15,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from sam2_ros.model.errors import ImageError, OptionError, PromptError, Sam2RosError
+from sam2_ros.model.errors import ImageError, PromptError, Sam2RosError
 from sam2_ros.model.masks import upscale_apart
 from sam2_ros.model.tracking_options import TrackingOptions
 from sam2_ros.model.video_tracker import TrackedObject, VideoTracker
@@ -66,7 +66,6 @@ class ObjectTracking:
         self._settings = settings
         self._statistics = statistics
         self._notice = notice
-        self._options = tracker.tracking
         #: By the tracker's index of the frame, the oldest first.
         self._kept: dict[int, Answer] = {}
         self._newest: Answer | None = None
@@ -90,6 +89,10 @@ class ObjectTracking:
     def last_timings(self) -> dict[str, float]:
         """See `VideoTracker.last_timings`."""
         return self._tracker.last_timings
+
+    def check(self, settings: Settings) -> None:
+        """:raises OptionError: the settings ask for more memories than the model can do with."""
+        self._tracker.check(tracking_options(settings))
 
     def follow(self, frame: Frame) -> Answer | None:
         """Find all objects on a new frame; None where there are none. Raises ImageError."""
@@ -172,7 +175,7 @@ class ObjectTracking:
     def _step(self, frame: Frame, pixels: npt.NDArray[np.uint8]) -> Answer:
         """Find all objects on a new frame."""
         self._heed_size(pixels.shape[:2])
-        self._heed_settings()
+        self._tracker.tracking = tracking_options(self._settings())
         if self._newest is not None:
             # Time jumped back and the objects were kept: for the tracker it goes on.
             self._clock_ahead += max(0, self._newest.frame.stamp - frame.stamp)
@@ -205,16 +208,6 @@ class ObjectTracking:
             self._notice(f'{change}; objects forgotten: {count}')
         else:
             self._notice(f'{change}; objects kept: {count}')
-
-    def _heed_settings(self) -> None:
-        options = tracking_options(self._settings())
-        if options == self._options:
-            return
-        self._options = options
-        try:
-            self._tracker.tracking = options
-        except OptionError as error:
-            self._notice(f'the parameters of tracking stay as they were: {error}')
 
     def _seconds(self, frame: Frame) -> float:
         """Return the time of a frame as the tracker is told, which never goes back."""

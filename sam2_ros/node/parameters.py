@@ -170,6 +170,11 @@ class Settings:
         'reset',
         'What becomes of the objects when the time of the images jumps back (a bag that loops).',
         choices=('keep', 'reset'))
+    time_jump_tolerance: float = _parameter(
+        0.5,
+        'Images whose stamp lies up to so many seconds before that of the newest are late: they'
+        ' are left out and counted. Further back, time has jumped. 0 = every step back is a jump.',
+        limits=(0.0, 3600.0))
     on_size_change: str = _parameter(
         'keep',
         'Mode track: what becomes of the objects when the images change their resolution.',

@@ -69,6 +69,9 @@ class PromptSegmentation:
         """See `ImageSegmenter.last_timings`."""
         return self._segmenter.last_timings
 
+    def check(self, settings: Settings) -> None:
+        """Take all that the table of parameters allows."""
+
     def follow(self, frame: Frame) -> None:
         """Encode a frame, so that a prompt on it costs only the decoder; raises ImageError."""
         if self.wants_frames:

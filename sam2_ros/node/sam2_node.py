@@ -22,13 +22,13 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from sam2_ros.model.errors import ImageError, PromptError, Sam2RosError
+from sam2_ros.model.errors import ImageError, OptionError, PromptError, Sam2RosError
 from sam2_ros.msg import Prompt
 from sam2_ros.node.clicks import Clicks
 from sam2_ros.node.conversions import check_image
-from sam2_ros.node.declared import declare, on_change
+from sam2_ros.node.declared import declare, on_change, refuse_if
 from sam2_ros.node.diagnostics import Statistics, Throttle
-from sam2_ros.node.frame_buffer import Frame, FrameBuffer
+from sam2_ros.node.frame_buffer import Arrival, Frame, FrameBuffer
 from sam2_ros.node.model_logs import model_logs_to
 from sam2_ros.node.parameters import Settings
 from sam2_ros.node.projection import image_size, project
@@ -70,6 +70,7 @@ class Sam2Node(LifecycleNode):
     def __init__(self, **options: Any) -> None:
         super().__init__('sam2', **options)
         self.settings: Settings = declare(self)
+        refuse_if(self, self._beyond_the_model)
         on_change(self, self._settings_changed)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._statistics = Statistics()
@@ -224,6 +225,15 @@ class Sam2Node(LifecycleNode):
         self._points.clear()
         self._clicks.reset()
 
+    def _beyond_the_model(self, settings: Settings) -> str | None:
+        """Return why the loaded model cannot do as the settings say, None if it can."""
+        try:
+            if self._session is not None:
+                self._session.check(settings)
+        except OptionError as error:
+            return str(error)
+        return None
+
     def _settings_changed(self, settings: Settings) -> None:
         self.settings = settings
         self._frames.resize(settings.history_size)
@@ -250,7 +260,11 @@ class Sam2Node(LifecycleNode):
             self._complain(str(error))
             return
         frame = Frame(message)
-        if self._frames.add(frame):
+        arrival = self._frames.add(frame, self.settings.time_jump_tolerance)
+        if arrival == Arrival.LATE:
+            self._statistics.count('images late')
+            return
+        if arrival == Arrival.JUMPED_BACK:
             self._time_jumped()
         if self._session is not None and self._results is not None:
             self._session.frame_came(frame, self._results.publish)

@@ -172,6 +172,10 @@ class Session:
 
     # ---- in any thread ----
 
+    def check(self, settings: Settings) -> None:
+        """:raises OptionError: the settings ask for more than the model can do."""
+        self._mode.check(settings)
+
     def forget_objects(self) -> None:
         """Forget all objects, once the worker is through with what it was given before."""
         def job() -> None:

@@ -16,7 +16,7 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sam2_ros.model import Bundle, Prompt, PromptError, VideoTracker
+from sam2_ros.model import Bundle, OptionError, Prompt, PromptError, VideoTracker
 from sam2_ros.model.video_tracker import ObjectState
 from sam2_ros.node.conversions import to_image
 from sam2_ros.node.diagnostics import Statistics
@@ -345,11 +345,10 @@ def test_options_change_while_tracking(make: Any, tracker: VideoTracker) -> None
     assert stream.mode.follow(stream.frame())
     assert tracker.tracking == tracking_options(stream.settings)
     assert (tracker.tracking.memories, tracker.tracking.fill_hole_area) == (1, None)
-    stream.settings = Settings(memories=60)
-    for _ in range(2):
-        assert stream.mode.follow(stream.frame()), 'it goes on as before'
-    assert len(stream.notices) == 1
-    assert 'memories is 60' in stream.notices[0]
+    stream.mode.check(Settings(memories=6, object_pointers=16))
+    for beyond in (Settings(memories=7), Settings(object_pointers=17)):
+        with pytest.raises(OptionError, match='this model has been trained for'):
+            stream.mode.check(beyond)
 
 
 def test_an_image_that_is_none(make: Any) -> None:

@@ -15,10 +15,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sam2_ros.model.errors import PromptError
-from sam2_ros.node.frame_buffer import NANOSECONDS, Frame, FrameBuffer
+from sam2_ros.node.frame_buffer import NANOSECONDS, Arrival, Frame, FrameBuffer
 from sam2_ros.node.prompt_queue import MAX_WAITING, PromptQueue, PromptRequest
 
-TOLERANCE, TIMEOUT = 0.02, 1.0
+TOLERANCE, TIMEOUT, JUMP_TOLERANCE = 0.02, 1.0, 0.5
 
 
 def frame(milliseconds: int, frame_id: str = 'camera') -> Frame:
@@ -29,7 +29,7 @@ def frame(milliseconds: int, frame_id: str = 'camera') -> Frame:
 def buffer_of(*frames: Frame, capacity: int = 10) -> FrameBuffer:
     frames_buffer = FrameBuffer(capacity)
     for one in frames:
-        frames_buffer.add(one)
+        frames_buffer.add(one, JUMP_TOLERANCE)
     return frames_buffer
 
 
@@ -61,8 +61,20 @@ def test_the_nearest_within_the_tolerance_will_do() -> None:
 
 def test_a_jump_back_in_time_forgets_what_was() -> None:
     kept = buffer_of(frame(1000), frame(1100))
-    assert kept.add(frame(10))
+    assert kept.add(frame(10), JUMP_TOLERANCE) == Arrival.JUMPED_BACK
     assert len(kept) == 1
+
+
+@given(st.integers(0, 2000), st.integers(0, 1000))
+def test_a_small_step_back_is_an_image_that_is_late(back: int, tolerance: int) -> None:
+    newest, next_one = frame(5000), frame(5000 - back)
+    kept = buffer_of(frame(4900), newest)
+    arrival = kept.add(next_one, tolerance / 1000)
+    if back == 0:
+        assert arrival == Arrival.IN_ORDER, 'cameras without a clock stamp all images alike'
+    else:
+        assert arrival == (Arrival.LATE if back <= tolerance else Arrival.JUMPED_BACK)
+    assert kept.newest is (newest if arrival == Arrival.LATE else next_one)
 
 
 def test_an_older_image_that_is_still_at_hand() -> None:
@@ -72,7 +84,7 @@ def test_an_older_image_that_is_still_at_hand() -> None:
     assert kept.find(wanted, 0.0, may_wait=True, others=[older, old]) is old
     with pytest.raises(PromptError, match='older than the 2 images'):
         kept.find(wanted, 0.0, may_wait=True, others=[older])
-    kept.add(frame(600))  # time jumped back
+    kept.add(frame(600), 0.0)  # time jumped back
     with pytest.raises(PromptError, match='older than the 1 images'):
         kept.find(wanted, 0.0, may_wait=True, others=[older, old])
 
@@ -91,7 +103,7 @@ def test_stamp_zero_waits_for_the_first_image_for_ever() -> None:
     assert not queue.has_deadline
     assert queue.match(kept, 1e6, TOLERANCE) == (0, [])
     first = frame(1000)
-    kept.add(first)
+    kept.add(first, JUMP_TOLERANCE)
     assert queue.match(kept, 1e6, TOLERANCE) == (1, [])
     assert queue.take_batch() == (first, [PromptRequest('test')])
     assert queue.take_batch() is None
@@ -108,7 +120,7 @@ def test_a_stamp_to_come_waits_and_times_out() -> None:
     assert [refusal.request for refusal in refused] == [request]
     queue.add(request, 2.0, TIMEOUT)
     expected = frame(2000)
-    kept.add(expected)
+    kept.add(expected, JUMP_TOLERANCE)
     assert queue.match(kept, 2.1, TOLERANCE) == (1, [])
     assert queue.take_batch() == (expected, [request])
 

@@ -278,6 +278,26 @@ def test_time_jumps_back(robot: Any, process: Any, moving: Any) -> None:
     assert ids(robot.answer(lambda: robot.show(moving[4]))) == [1]
 
 
+def test_images_that_changed_places_on_the_way(robot: Any, moving: Any) -> None:
+    def late() -> int:
+        return int(robot.diagnosed('images late', lambda value: True)['images late'])
+
+    begin(robot, moving[0], 1)
+    before, newest = late(), robot._stamp
+    robot._stamp = newest - 4  # 0.3 s before the newest, where 0.5 s are tolerated
+    overtaken = robot.show(moving[1])
+    robot.wait(lambda: late() == before + 1, 'the image that came too late')
+    robot._stamp = newest
+    assert ids(robot.answer(lambda: robot.show(moving[2]))) == [1]
+    assert overtaken not in [answer.header for answer in robot.received['sam2/masks']]
+    assert robot.set(time_jump_tolerance=0.0)[0].successful
+    robot._stamp -= 4
+    robot.show(moving[3])
+    robot.diagnosed('objects', lambda value: value == '0')
+    assert late() == before + 1
+    assert robot.set(time_jump_tolerance=0.5)[0].successful
+
+
 def test_the_camera_stops_and_returns(robot: Any, process: Any, moving: Any) -> None:
     begin(robot, moving[0], 1)
     assert robot.set(camera_timeout=0.5)[0].successful
@@ -299,7 +319,7 @@ def test_the_camera_stops_and_returns(robot: Any, process: Any, moving: Any) -> 
         camera_timeout=5.0, on_camera_return='keep'))
 
 
-def test_parameters_change_while_tracking(robot: Any, process: Any, moving: Any) -> None:
+def test_parameters_change_while_tracking(robot: Any, moving: Any) -> None:
     begin(robot, moving[0], 1, 2)
     changes: list[dict[str, Any]] = [
         {'memories': 0, 'object_pointers': 0}, {'memories': 2}, {'prompted_frames': 1},
@@ -307,11 +327,13 @@ def test_parameters_change_while_tracking(robot: Any, process: Any, moving: Any)
     for change in changes:
         assert all(one.successful for one in robot.set(**change))
         assert ids(robot.answer(lambda: robot.show(moving[1]))) == [1, 2]
-    assert robot.set(memories=50)[0].successful
+    for refused, reason in (
+            ({'memories': 50}, 'memories is 50, but this model has been trained for 6 at most'),
+            ({'object_pointers': 17}, 'object_pointers is 17, but this model has been trained for'),
+            ({'memories': -2}, 'memories'), ({'mode': 'prompt'}, 'mode')):
+        [result] = robot.set(**refused)
+        assert (result.successful, reason in result.reason) == (False, True), result.reason
     assert ids(robot.answer(lambda: robot.show(moving[2]))) == [1, 2]
-    process.wait_for_output('the parameters of tracking stay as they were: memories is 50')
-    assert not robot.set(memories=-2)[0].successful
-    assert not robot.set(mode='prompt')[0].successful
     assert all(one.successful for one in robot.set(
         memories=-1, object_pointers=-1, prompted_frames=0, non_overlapping=False,
         fill_hole_area=-1, lost_after=3.0, kept_frames=4))
