@@ -5,7 +5,9 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench lint clean
+# the targets share one .venv and one build
+.NOTPARALLEL:
+.PHONY: help setup build demo test bench bundle lint clean
 
 # more arguments for pytest: make test PYTEST_ARGS='test/model -k parity'
 PYTEST_ARGS ?=
@@ -13,7 +15,10 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # speed does not depend on the weights, so random ones do
 BENCH_BUNDLE ?= build/benchmark/sam2.1_tiny
+# other weights for the model that comes with the package: make bundle CHECKPOINT=runs/sam2_nano/best.pt
+CHECKPOINT ?= $(shipped)
 
+shipped := sam2_ros/export/sam2_nano.pt
 in_environment = . .ci/environment.sh &&
 # a bundle is made anew when one of these has changed
 exporter := $(wildcard sam2_ros/export/*.py sam2_ros/export/*.yaml) sam2_ros/model/bundle.py
@@ -24,26 +29,25 @@ help:  ## this list
 setup:  ## .venv with all that is needed; uses a ROS 2 that is sourced, brings its own otherwise
 	@.ci/setup
 
-build: setup  ## the messages and the package, with colcon
-	@.ci/build
+build:  ## the messages and the package, with colcon; needs and brings no PyTorch
+	@.ci/setup run-time && .ci/build
 
-demo: output/sam2_nano/manifest.json  ## photographs, a clip and clicks for the node: output/demo
-	@$(in_environment) sam2-ros demo output/sam2_nano --output output/demo
+demo: build  ## photographs, a clip and clicks for the node: output/demo
+	@$(in_environment) sam2-ros demo --output output/demo
 
-# The prototype model: small, and trained on tabletop scenes only.
-output/sam2_nano/manifest.json: $(exporter) sam2_ros/export/sam2_nano.pt | build
-	@$(in_environment) sam2-ros export --model sam2_nano --output output/sam2_nano --force \
-	  --checkpoint sam2_ros/export/sam2_nano.pt
-
-test: build  ## all tests
+test: setup build  ## all tests
 	@$(in_environment) pytest $(PYTEST_ARGS)
 
-bench: build $(BENCH_BUNDLE)/manifest.json  ## latency and memory of SAM 2.1 tiny beside PyTorch, into output/benchmark
+bench: $(BENCH_BUNDLE)/manifest.json  ## latency and memory of SAM 2.1 tiny beside PyTorch, into output/benchmark
 	@$(in_environment) sam2-ros benchmark $(BENCH_BUNDLE) --provider cpu --against-pytorch --ros \
 	  --output output/benchmark $(BENCH_ARGS)
 
-$(BENCH_BUNDLE)/manifest.json: $(exporter) | build
+$(BENCH_BUNDLE)/manifest.json: $(exporter) | setup build
 	@$(in_environment) sam2-ros export --model sam2.1_tiny --random-weights --force --output $(BENCH_BUNDLE)
+
+bundle: setup build  ## export the model that comes with the package anew
+	@[ $(CHECKPOINT) -ef $(shipped) ] || cp $(CHECKPOINT) $(shipped)
+	@$(in_environment) sam2-ros export --model sam2_nano --output sam2_ros/model/sam2_nano --force
 
 lint: setup  ## ruff and mypy
 	@.venv/bin/ruff check . && .venv/bin/mypy

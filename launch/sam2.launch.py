@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the SAM 2 node, and RViz beside it if wanted.
 
-    ros2 launch sam2_ros sam2.launch.py bundle:=FOLDER image:=/camera/image_raw
+    ros2 launch sam2_ros sam2.launch.py image:=/camera/image_raw
 
 `ros2 launch sam2_ros sam2.launch.py --show-args` lists the arguments.
 """
@@ -41,7 +41,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             'bundle', default_value='',
             description='Folder of the exported model (sam2-ros export). Empty: the one that'
-                        ' params_file names.'),
+                        ' params_file names, else the small one that comes with the package.'),
         DeclareLaunchArgument(
             'provider', default_value='',
             choices=['', 'auto', 'cpu', 'cuda', 'tensorrt', 'openvino'],

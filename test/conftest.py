@@ -71,14 +71,11 @@ def image_only_bundle(can_export: None, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope='session')
-def trained_bundle(can_export: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a bundle of the sam2_nano checkpoint that comes with the package."""
-    from sam2_ros.export.exporter import ExportOptions, export_bundle
-    from sam2_ros.export.options import SHIPPED_CHECKPOINT
+def trained_bundle() -> Path:
+    """Return the folder of the bundle that comes with the package, a trained sam2_nano."""
+    from sam2_ros.model.bundle import shipped_bundle
 
-    folder = tmp_path_factory.mktemp('bundles') / 'sam2_nano'
-    options = ExportOptions(model='sam2_nano', output=folder, checkpoint=SHIPPED_CHECKPOINT)
-    return export_bundle(options).path
+    return shipped_bundle()
 
 
 @pytest.fixture(scope='session')

@@ -8,6 +8,7 @@ import ast
 import configparser
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 import pytest
 
 import sam2_ros
+from sam2_ros.model.bundle import Bundle, shipped_bundle
+from sam2_ros.model.image_files import read_photo
 
 SOURCE = Path(__file__).parents[1]
 INTERFACES = sorted([*SOURCE.glob('msg/*.msg'), *SOURCE.glob('srv/*.srv')])
@@ -88,6 +91,40 @@ def test_launch_and_configuration_are_installed(prefix: Path) -> None:
         assert (share / file).is_file(), file
 
 
+def test_the_model_is_installed(prefix: Path) -> None:
+    assert shipped_bundle().is_relative_to(prefix)
+    assert Bundle.load(shipped_bundle()).manifest.model == 'sam2_nano'
+
+
+def test_pip_installs_a_package_that_segments(photos: Path, tmp_path: Path) -> None:
+    """Without ROS and PyTorch, and with nothing of the checkout in reach."""
+    pytest.importorskip('wheel', reason='no wheel here: pip can build nothing offline')
+    source, site = tmp_path / 'source', tmp_path / 'site'
+    for file in ('setup.py', 'setup.cfg', 'LICENSE'):
+        source.mkdir(exist_ok=True)
+        shutil.copy(SOURCE / file, source)
+    shutil.copytree(SOURCE / 'sam2_ros', source / 'sam2_ros')
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-build-isolation',
+         '--disable-pip-version-check', '--no-index', '--target', site, source], check=True)
+    shutil.rmtree(source)
+
+    script = (
+        'import sys\n'
+        f'sys.path.insert(0, {str(site)!r})\n'
+        'sys.modules.update(dict.fromkeys(("torch", "sam2", "rclpy")))\n'
+        'from sam2_ros import cli\n'
+        'sys.exit(cli.main(sys.argv[1:]))')
+    process = subprocess.run(
+        [sys.executable, '-c', script, 'segment', photos / 'coffee.png', '--point', '300,200',
+         '--provider', 'cpu', '--output', 'masks'],
+        capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert read_photo(tmp_path / 'masks' / 'coffee_object_1.png').any()
+    size = sum(file.stat().st_size for file in site.rglob('*') if file.is_file())
+    assert size < 32e6  # README says 30 MB
+
+
 def test_every_interface_file_is_generated(prefix: Path) -> None:
     marker = prefix / 'share/ament_index/resource_index/rosidl_interfaces/sam2_ros'
     built = {line for line in marker.read_text(encoding='utf-8').split() if not
@@ -133,6 +170,18 @@ def test_package_xml_is_valid() -> None:
     warnings: list[str] = []
     catkin_pkg.parse_package(str(SOURCE), warnings=warnings)
     assert warnings == []
+
+
+def test_no_requirement_has_two_bounds() -> None:
+    config = configparser.ConfigParser()
+    config.read(SOURCE / 'setup.cfg')
+    extras = config['options.extras_require'].values()
+    bounds: dict[str, set[str]] = {}
+    for line in '\n'.join([config['options']['install_requires'], *extras]).split('\n'):
+        if line.strip():
+            name = re.split(r'[<>=!~]', line)[0].strip()
+            bounds.setdefault(name, set()).add(line.strip())
+    assert [lines for lines in bounds.values() if len(lines) > 1] == []
 
 
 def test_the_flavours_for_pip_are_alternatives() -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam2_ros.model.bundle import shipped_bundle
 from sam2_ros.model.providers import PROVIDERS
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    parser.add_argument('bundles', type=Path, nargs='+', metavar='BUNDLE',
-                        help='what sam2-ros export made')
+    parser.add_argument(
+        'bundles', type=Path, nargs='*', default=[shipped_bundle()], metavar='BUNDLE',
+        help='what sam2-ros export made (default: sam2_nano, which comes with the package)')
     data = parser.add_argument_group('the set')
     data.add_argument('--coco', type=Path, metavar='FILE', help='a COCO instances JSON')
     data.add_argument('--images', type=Path, metavar='DIR', help='the pictures it describes')

@@ -32,6 +32,7 @@ from sam2_ros.export.options import ExportOptions
 from sam2_ros.export.simplify import simplify
 from sam2_ros.export.trace import Signature
 from sam2_ros.export.verify import Case, Tolerance
+from sam2_ros.export.weights import store_in_half
 from sam2_ros.model.bundle import (
     FORMAT_VERSION,
     MANIFEST_NAME,
@@ -204,6 +205,9 @@ class _Export:
             with self._progress.stage(f'{name}: convert to half precision'):
                 graph = to_half(graph, signature)
                 self._progress.notes.append(f'{graph.ByteSize() / 1e6:.1f} MB')
+        with self._progress.stage(f'{name}: store weights'):
+            store_in_half(graph)
+            self._progress.notes.append(f'{graph.ByteSize() / 1e6:.1f} MB')
         self._save_and_check(name, graph, signature, cases, verify.TOLERANCES[precision])
         self._checks[name]['onnxsim'] = 'kept' if simplified.kept else 'refused'
 

@@ -16,17 +16,22 @@ DEFAULT_OPSET = 18
 #: The coarsest features have stride 32, and the window position embedding tiles 8 x stride 4.
 IMAGE_SIZE_STEP = 32
 IMAGE_SIZE_LIMITS = (128, 2048)
-#: The checkpoint of sam2_nano that comes with the package; sam2_nano.md says whence.
+#: The checkpoint of sam2_nano that comes with the package; docs/sam2_nano.md says whence.
 SHIPPED_CHECKPOINT = Path(__file__).with_name('sam2_nano.pt')
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A model that can be exported: its config file inside a package, and its own image size."""
+    """
+    A model that can be exported: its config file inside a package, and its own image size.
+
+    ``checkpoint``: its weights, where they come with this package.
+    """
 
     package: str
     config: str
     image_size: int
+    checkpoint: Path | None = None
 
 
 VARIANTS = {
@@ -38,7 +43,7 @@ VARIANTS = {
     'sam2_small': Variant('sam2', 'configs/sam2/sam2_hiera_s.yaml', 1024),
     'sam2_base_plus': Variant('sam2', 'configs/sam2/sam2_hiera_b+.yaml', 1024),
     'sam2_large': Variant('sam2', 'configs/sam2/sam2_hiera_l.yaml', 1024),
-    'sam2_nano': Variant('sam2_ros.export', 'sam2_nano.yaml', 256),
+    'sam2_nano': Variant('sam2_ros.export', 'sam2_nano.yaml', 256, SHIPPED_CHECKPOINT),
 }
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run time of sam2_ros: a bundle and an image in, masks out. No ROS, no PyTorch."""
 
-from sam2_ros.model.bundle import Bundle
+from sam2_ros.model.bundle import Bundle, shipped_bundle
 from sam2_ros.model.errors import (
     BundleError,
     ImageError,
@@ -24,4 +24,5 @@ __all__ = [
     'Bundle', 'BundleError', 'Embedding', 'ImageError', 'ImageSegmenter', 'Mask', 'ObjectState',
     'OptionError', 'Prompt', 'PromptError', 'ProviderError', 'ProviderOptions', 'Sam2RosError',
     'Segmentation', 'TrackedObject', 'TrackingOptions', 'VideoTracker', 'draw_overlay',
+    'shipped_bundle',
 ]

@@ -209,6 +209,11 @@ class Bundle:
         return sum(self.graph_path(name).stat().st_size for name in self.manifest.graphs)
 
 
+def shipped_bundle() -> Path:
+    """Return the folder of the bundle that comes with the package: sam2_nano, a small model."""
+    return Path(__file__).with_name('sam2_nano')
+
+
 def sha256_of(file: Path) -> str:
     """Return the SHA-256 of a file as a hexadecimal string, reading it in blocks."""
     digest = hashlib.sha256()

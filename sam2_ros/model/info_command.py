@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sam2_ros.model.bundle import Bundle, TensorInfo
+from sam2_ros.model.bundle import Bundle, TensorInfo, shipped_bundle
 from sam2_ros.model.errors import Sam2RosError
 from sam2_ros.model.graph import Graph
 from sam2_ros.model.providers import ProviderOptions
@@ -21,7 +21,9 @@ DESCRIPTION = 'Print what a bundle is, and whether it loads on this machine.'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument('bundle', type=Path, metavar='BUNDLE', help='folder of the bundle')
+    parser.add_argument(
+        'bundle', type=Path, nargs='?', default=shipped_bundle(), metavar='BUNDLE',
+        help='folder of the bundle (default: sam2_nano, which comes with the package)')
     parser.add_argument('--json', action='store_true', help='print JSON in place of tables')
 
 

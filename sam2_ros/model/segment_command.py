@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sam2_ros.model.bundle import Bundle
+from sam2_ros.model.bundle import Bundle, shipped_bundle
 from sam2_ros.model.errors import ImageError, PromptError
 from sam2_ros.model.image_files import read_mask, read_photo, write_png
 from sam2_ros.model.mask_prompts import mask_to_logits
@@ -64,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument('photo', type=Path, metavar='PHOTO', help='JPEG, PNG, WebP, TIFF, ...')
     parser.add_argument(
-        '--bundle', type=Path, required=True, metavar='DIR', help='what sam2-ros export made')
+        '--bundle', type=Path, default=shipped_bundle(), metavar='DIR',
+        help='what sam2-ros export made (default: sam2_nano, which comes with the package)')
     parser.add_argument(
         '--point', dest='parts', action='append', type=parse_point, metavar='X,Y[,LABEL]',
         help='a point on the object (label 1, the default) or beside it (label 0); repeatable')

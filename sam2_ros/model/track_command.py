@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from sam2_ros.model.bundle import Bundle
+from sam2_ros.model.bundle import Bundle, shipped_bundle
 from sam2_ros.model.errors import ImageError, PromptError
 from sam2_ros.model.image_files import read_mask
 from sam2_ros.model.prompt_arguments import Box, Point, parse_box, parse_point
@@ -88,7 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'video', type=Path, metavar='VIDEO_OR_FOLDER',
         help='a video file, or a folder of photographs in the order of the numbers in their names')
     parser.add_argument(
-        '--bundle', type=Path, required=True, metavar='DIR', help='what sam2-ros export made')
+        '--bundle', type=Path, default=shipped_bundle(), metavar='DIR',
+        help='what sam2-ros export made (default: sam2_nano, which comes with the package)')
     _add_prompts(parser.add_argument_group('prompts'))
     _add_choice(parser.add_argument_group('what is read'))
     _add_tracking(parser.add_argument_group('how it is tracked'))

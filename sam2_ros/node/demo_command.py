@@ -7,6 +7,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from sam2_ros.model.bundle import shipped_bundle
+
 DESCRIPTION = (
     'Start the node as a process of its own, publish photographs as a camera would, click and '
     'draw boxes on them, and write what comes back. Exits with 1 if a prompt gets no mask.')
@@ -14,7 +16,9 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument('bundle', type=Path, metavar='BUNDLE', help='the model to run')
+    parser.add_argument(
+        'bundle', type=Path, nargs='?', default=shipped_bundle(), metavar='BUNDLE',
+        help='the model to run (default: sam2_nano, which comes with the package)')
     parser.add_argument(
         '--output', type=Path, default=Path('demo'), metavar='FOLDER',
         help='for the overlay pictures, the table, the log of the node (default: ./%(default)s)')

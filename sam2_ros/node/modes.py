@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from sam2_ros.model.bundle import Bundle
+from sam2_ros.model.bundle import Bundle, shipped_bundle
 from sam2_ros.model.errors import BundleError
 from sam2_ros.model.providers import ProviderOptions
 from sam2_ros.model.segmenter import ImageSegmenter
@@ -72,7 +72,7 @@ def load_mode(
     settings: Callable[[], Settings], statistics: Statistics, notice: Callable[[str], None],
 ) -> tuple[Mode, ImageSegmenter]:
     """
-    Load the model of `settings().bundle`, warmed up, for the mode that the settings ask for.
+    Load the model that the settings name, warmed up, for the mode that they ask for.
 
     Returns the mode, and a segmenter of single images that shares its graphs.
 
@@ -81,10 +81,7 @@ def load_mode(
     :raises OptionError: the settings ask for more than the model can do.
     """
     now = settings()
-    if not now.bundle:
-        raise BundleError('parameter bundle is empty: give the folder that `sam2-ros export` '
-                          'wrote, as in -p bundle:=FOLDER')
-    bundle = Bundle.load(Path(now.bundle).expanduser())
+    bundle = Bundle.load(now.bundle or shipped_bundle())
     options = ProviderOptions(
         threads=now.threads, device_id=now.device_id, fp16=now.fp16,
         cache_dir=Path(now.cache_dir).expanduser() if now.cache_dir else None)

@@ -77,7 +77,10 @@ class Settings:
     """Values of all parameters at one moment; the fields are the declarations."""
 
     bundle: str = _parameter(
-        '', 'Folder of the exported model (sam2-ros export). Required.', read_only=True)
+        '',
+        'Folder of the exported model (sam2-ros export). Empty: sam2_nano, the small model that'
+        ' comes with the package.',
+        read_only=True)
     provider: str = _parameter(
         'auto',
         'ONNX Runtime execution provider. auto takes the best that is available and says which.',

@@ -128,12 +128,14 @@ class Sam2Node(LifecycleNode):
             return self._failed(f'the model cannot be loaded: {error}')
         self._session = session
         self._results = Results(self, lambda: self.settings)
-        manifest = session.manifest
+        manifest = session.bundle.manifest
         weights = 'trained' if manifest.trained else 'UNTRAINED'
         self.get_logger().info(
             f'model {manifest.model} ({weights}, {manifest.image_size}x{manifest.image_size}, '
-            f'{manifest.precision}) from {self.settings.bundle}, provider {session.provider}, mode '
-            f'{session.mode}, loaded in {time.monotonic() - begin:.1f} s')
+            f'{manifest.precision}) from {session.bundle.path}'
+            f'{"" if self.settings.bundle else " (parameter bundle is empty)"}, '
+            f'provider {session.provider}, mode {session.mode}, '
+            f'loaded in {time.monotonic() - begin:.1f} s')
         if not manifest.trained:
             self.get_logger().warning(
                 'the model is UNTRAINED: its weights are random, its masks mean nothing')

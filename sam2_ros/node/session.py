@@ -12,7 +12,7 @@ from time import perf_counter
 
 from sensor_msgs.msg import Image
 
-from sam2_ros.model.bundle import Manifest
+from sam2_ros.model.bundle import Bundle
 from sam2_ros.model.video_tracker import ObjectState
 from sam2_ros.node.answers import Answer, KnownObject, ObjectMask
 from sam2_ros.node.diagnostics import Statistics
@@ -29,7 +29,7 @@ Publish = Callable[[Answer], None]
 
 class Session:
     """
-    Loads and warms up the model of `settings().bundle`, then does all with it in one thread.
+    Loads and warms up the model that the settings name, then does all with it in one thread.
 
     :param on_error: called in that thread with what a job raised.
     :param notice: called in that thread with a line that tells what became of all objects.
@@ -41,7 +41,7 @@ class Session:
         on_error: Callable[[Exception], None], notice: Callable[[str], None],
     ) -> None:
         self._mode, self._segmenter = load_mode(settings, statistics, notice)
-        self.manifest: Manifest = self._segmenter.bundle.manifest
+        self.bundle: Bundle = self._segmenter.bundle
         self._settings = settings
         self._statistics = statistics
         self._worker = Worker(on_error)
@@ -77,11 +77,12 @@ class Session:
 
     def facts(self) -> dict[str, str]:
         """Return what a reader of diagnostics wants to know of the model."""
-        size, objects = self.manifest.image_size, self.objects
+        manifest, objects = self.bundle.manifest, self.objects
         states = Counter(one.state for one in objects)
         return {
-            'model': self.manifest.model, 'trained': str(self.manifest.trained).lower(),
-            'image size': f'{size}x{size}', 'precision': self.manifest.precision,
+            'model': manifest.model, 'trained': str(manifest.trained).lower(),
+            'image size': f'{manifest.image_size}x{manifest.image_size}',
+            'precision': manifest.precision,
             'provider': self.provider, 'mode': self.mode, 'objects': str(len(objects)),
             **{f'objects {state.name.lower()}': str(states[state]) for state in ObjectState}}
 

@@ -95,7 +95,8 @@ def plain_iou(first: Any, second: Any) -> float:
 
 
 def test_equal_bundles_agree_and_the_official_predictor_agrees_with_them(
-    make_coco: MakeCoco, trained_bundle: Path, copy_of_bundle: Path, tmp_path: Path,
+    can_export: None, make_coco: MakeCoco, trained_bundle: Path, copy_of_bundle: Path,
+    tmp_path: Path,
 ) -> None:
     from sam2_ros.export.options import SHIPPED_CHECKPOINT
 
@@ -166,12 +167,13 @@ def test_two_equal_bundles(
 
 
 def test_ctrl_c_and_a_kill_keep_what_is_done(
-    make_coco: MakeCoco, trained_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    make_coco: MakeCoco, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = [trained_bundle, '--prompts', '1-point', '--clicks', 0, '--no-grabcut',
+    arguments = ['--prompts', '1-point', '--clicks', 0, '--no-grabcut',
                  '--noise', 5, *coco_arguments(make_coco())]
     whole = evaluate(tmp_path / 'whole', *arguments)
+    assert list(whole.figures['bundles']) == ['sam2_nano']  # none was named
     answered = 0
     plain = ImageEvaluation.evaluate
 
@@ -271,7 +273,7 @@ def test_wrong_values(option: str, value: str, capsys: pytest.CaptureFixture[str
 
 
 def test_tracks_beside_the_official_video_predictor(
-    davis: Any, trained_bundle: Path, tmp_path: Path,
+    can_export: None, davis: Any, trained_bundle: Path, tmp_path: Path,
 ) -> None:
     from sam2_ros.export.options import SHIPPED_CHECKPOINT
 

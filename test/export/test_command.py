@@ -35,6 +35,16 @@ def test_the_bundle_lands_in_a_folder_named_after_what_it_is(
     assert 'bundle ready' in capsys.readouterr().out
 
 
+def test_the_model_that_comes_with_the_package(can_export: None, tmp_path: Path) -> None:
+    output = tmp_path / 'bundle'
+
+    assert command.run(parse('--model', 'sam2_nano', '--image-only', '--output', str(output))) == 0
+
+    manifest = Bundle.load(output).manifest
+    assert manifest.trained
+    assert manifest.provenance['checkpoint'] == 'sam2_nano.pt'
+
+
 def test_image_only_leaves_out_what_tracking_needs(can_export: None, tmp_path: Path) -> None:
     output = tmp_path / 'bundle'
 
@@ -48,7 +58,6 @@ def test_image_only_leaves_out_what_tracking_needs(can_export: None, tmp_path: P
 
 @pytest.mark.parametrize(
     'arguments', [
-        pytest.param([], id='no weights'),
         pytest.param(['--random-weights', '--checkpoint', 'file.pt'], id='two kinds of weights'),
         pytest.param(['--random-weights', '--model', 'sam2.1_huge'], id='unknown model'),
         pytest.param(['--random-weights', '--opset', '16'], id='old opset'),
@@ -59,6 +68,13 @@ def test_wrong_arguments_end_with_the_usage(arguments: list[str]) -> None:
         parse(*arguments)
 
     assert caught.value.code == 2
+
+
+def test_weights_come_with_the_package_for_one_model_only(tmp_path: Path) -> None:
+    output = tmp_path / 'bundle'
+    with pytest.raises(ExportError, match=r'^the weights of sam2.1_tiny do not come with the '):
+        command.run(parse('--output', str(output)))
+    assert not output.exists()
 
 
 def test_an_impossible_size_is_refused_before_anything_is_made(tmp_path: Path) -> None:

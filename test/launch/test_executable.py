@@ -12,15 +12,22 @@ import pytest
 import yaml
 
 pytest.importorskip('rclpy', reason='no ROS 2 in this environment')
+
+from sam2_ros.model.bundle import shipped_bundle
+
 # Stopping is quick; this only keeps a hanging node from hanging the tests.
 STOP_TIMEOUT = 30.0
 
 
-def test_the_parameter_file_alone_asks_for_a_bundle(start_node: Any, share: Path) -> None:
+def test_the_parameter_file_alone_takes_the_model_of_the_package(
+    start_node: Any, share: Path, observer: Any,
+) -> None:
     process = start_node('--params-file', str(share / 'config' / 'sam2.yaml'))
-    assert process.popen.wait(STOP_TIMEOUT) != 0
-    assert 'bundle' in process.output
-    assert 'Traceback' not in process.output
+    observer.watch(process)
+    observer.wait_for_state('/sam2', 'active')
+    first_line, *_ = process.output.splitlines()
+    assert 'model sam2_nano (trained, ' in first_line
+    assert f'from {shipped_bundle()} (parameter bundle is empty), ' in first_line
 
 
 def test_it_starts_with_the_parameter_file(

@@ -13,7 +13,13 @@ from typing import Any
 
 import pytest
 
-from sam2_ros.model.bundle import IMAGE_GRAPHS, TRACKING_GRAPHS, Bundle, Manifest
+from sam2_ros.model.bundle import (
+    IMAGE_GRAPHS,
+    TRACKING_GRAPHS,
+    Bundle,
+    Manifest,
+    shipped_bundle,
+)
 from sam2_ros.model.errors import BundleError
 
 Document = dict[str, Any]
@@ -58,6 +64,14 @@ def test_a_good_bundle(nano_bundle: Path) -> None:
     assert not bundle.manifest.trained
     assert bundle.graph_path('image_encoder') == nano_bundle / 'image_encoder.onnx'
     assert bundle.size_bytes == sum((nano_bundle / name).stat().st_size for name in GRAPH_FILES)
+
+
+def test_the_bundle_that_comes_with_the_package() -> None:
+    bundle = Bundle.load(shipped_bundle())
+    assert bundle.manifest.model == bundle.path.name == 'sam2_nano'
+    assert bundle.manifest.trained
+    assert bundle.can_track
+    assert bundle.size_bytes <= 20e6  # so that it may come with every installation
 
 
 def test_a_manifest_survives_its_own_text(nano_bundle: Path) -> None:

@@ -62,27 +62,24 @@ def test_points_boxes_and_mouse_clicks_are_shown() -> None:
     assert any(prompt.mouse for prompt in prompts)
 
 
-def run(bundle: Path, output: Path) -> subprocess.CompletedProcess[str]:
+def run(output: Path, *bundle: Path) -> subprocess.CompletedProcess[str]:
     """Run the demo as when it is typed: a process reads Fast DDS's profile only once."""
     return subprocess.run(
-        ['sam2-ros', 'demo', bundle, '--output', output, '--provider', 'cpu'],
+        ['sam2-ros', 'demo', *bundle, '--output', output, '--provider', 'cpu'],
         capture_output=True, text=True, check=False, cwd=output)
 
 
-def test_every_prompt_is_answered_by_nodes_of_its_own(nano_bundle: Path, tmp_path: Path) -> None:
-    process = run(nano_bundle, tmp_path)
+def test_the_model_of_the_package_answers_every_prompt(tmp_path: Path) -> None:
+    process = run(tmp_path)
 
-    # The weights are random: a mask may be empty, but then the demo has to say so.
+    assert process.returncode == 0, process.stdout + process.stderr
     rows = (tmp_path / 'photographs.txt').read_text(encoding='utf-8').split('\n')
-    *_, last = process.stdout.splitlines()
     for row, (photo, prompt) in zip(rows[1:], PROMPTS, strict=False):
-        assert row.startswith(photo), process.stdout + process.stderr
+        assert row.startswith(photo), process.stdout
         assert prompt.text in row
-        figures = row.split()
-        assert all(re.fullmatch(r'\d+\.\d', figure) for figure in figures[-5:]), process.stdout
-        if figures[-6] == '0':
-            assert process.returncode == 1
-            assert f'{prompt.what} ({photo})' in last
+        area, *milliseconds = row.split()[-6:]
+        assert int(area) > 0
+        assert all(re.fullmatch(r'\d+\.\d', figure) for figure in milliseconds), process.stdout
     for photo in SCENES:
         overlay = read_photo(tmp_path / f'{Path(photo).stem}.png')
         assert overlay.shape == read_photo(PHOTOS / photo).shape
@@ -93,7 +90,7 @@ def test_every_prompt_is_answered_by_nodes_of_its_own(nano_bundle: Path, tmp_pat
 
 
 def check_clip(output: Path, process: subprocess.CompletedProcess[str]) -> None:
-    """Check what the demo says and writes of the clip, whatever the node found in it."""
+    """Check what the demo says and writes of the clip."""
     frames = open_video(CLIP, 1.0).count
     table = (output / 'clip.txt').read_text(encoding='utf-8')
     assert table in process.stdout
@@ -112,14 +109,13 @@ def check_clip(output: Path, process: subprocess.CompletedProcess[str]) -> None:
         assert row.startswith(prompt.what)
         counts = [int(count) for count in re.findall(r' (\d+)(?=  )', row)[-4:]]
         assert sum(counts) == answered
-        if not counts[0]:
-            assert f'{prompt.what} ({CLIP.name})' in process.stdout.splitlines()[-1]
+        assert counts[0] > 0, table  # visible
 
 
 def test_a_bundle_that_cannot_track_shows_the_photographs_alone(
     image_only_bundle: Path, tmp_path: Path,
 ) -> None:
-    process = run(image_only_bundle, tmp_path)
+    process = run(tmp_path, image_only_bundle)
     assert 'cannot track; export it without --image-only' in process.stdout
     assert (tmp_path / 'photographs.txt').exists()
     assert not list(tmp_path.glob('clip*'))

@@ -24,7 +24,6 @@ def one_line(process: Any) -> str:
 
 
 @pytest.mark.parametrize(('parameters', 'reason'), [
-    ({'bundle': "''"}, 'parameter bundle is empty'),
     ({'bundle': '/nowhere'}, '/nowhere'),
     ({'provider': 'openvino'}, 'onnxruntime-openvino'),
     ({'provider': 'magic'}, "provider is 'magic', it must be one of: auto, cpu"),
