@@ -27,6 +27,12 @@ class OptionError(Sam2RosError):
     """An option is out of range, or more than the model can do."""
 
 
+def reason_of(error: Exception) -> str:
+    """Return an error in one line: its text, after the name of its class if it is not of ours."""
+    kind = '' if isinstance(error, Sam2RosError) else f'{type(error).__name__}: '
+    return kind + ' '.join(str(error).split())
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text; the name of its class where it has no text."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

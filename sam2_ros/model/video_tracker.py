@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,9 @@ _LEAST_LOGIT = -9.9
 #: Objects in a call of memory attention. Each takes 130 MB (at 1024 x 1024), and on a CPU one, two
 #: or four at once take equally long for each.
 _MOST_ATTENDING = 2
+#: An image [H, W, 3] uint8 RGB, or what ``VideoTracker.segmenter.encode`` made of one.
+Picture: TypeAlias = npt.NDArray[np.uint8] | Embedding
+
 _DEFAULT_OPTIONS = ProviderOptions()
 _DEFAULT_TRACKING = TrackingOptions()
 
@@ -188,10 +191,12 @@ class VideoTracker:
         del self._objects[object_id]
 
     def step(
-        self, image: npt.NDArray[np.uint8], stamp: float | None = None,
+        self, image: Picture, stamp: float | None = None,
     ) -> list[TrackedObject]:
         """
         Take the next image [H, W, 3] uint8 RGB, of any size, and find all objects on it.
+
+        What ``segmenter.encode`` made of an image will do in its place, here as in the other calls.
 
         :param stamp: its time in seconds, of any clock; None: now, as ``time.monotonic()`` has it.
         :returns: an answer for each object, in the order of ``object_ids``.
@@ -199,7 +204,7 @@ class VideoTracker:
             newest frame.
         """
         stamp = self._checked_stamp(stamp)
-        frame = Frame(stamp, self._network.encode(image))
+        frame = Frame(stamp, self._encoded(image))
         index = self._next
         if self._objects:
             self._track(list(self._objects.values()), index, frame)
@@ -210,7 +215,7 @@ class VideoTracker:
 
     def add(
         self, object_id: int, prompt: Prompt, *, frame: int | None = None,
-        image: npt.NDArray[np.uint8] | None = None, stamp: float | None = None,
+        image: Picture | None = None, stamp: float | None = None,
         multimask: bool | None = None,
     ) -> list[TrackedObject]:
         """
@@ -220,7 +225,8 @@ class VideoTracker:
         :param image: a picture of its own that is meant instead. Without a ``stamp``, or not older
             than the newest frame, it becomes the newest, as if :meth:`step` had been called. An
             older one stands, for this object, in the place of the newest kept frame that is not
-            younger than it, or before all of them.
+            younger than it, or before all of them. Where several objects are prompted on it, give
+            what ``segmenter.encode`` makes of it, so that it is encoded once.
         :param multimask: take the best of three masks (True), or the single mask (False); None: as
             ``SAM2Base._use_multimask`` decides, the best of three for up to one point.
         :returns: the object's answer on that frame and on each later kept frame, newest last.
@@ -236,7 +242,7 @@ class VideoTracker:
 
     def add_mask(
         self, object_id: int, mask: npt.NDArray[np.uint8] | npt.NDArray[np.bool_], *,
-        frame: int | None = None, image: npt.NDArray[np.uint8] | None = None,
+        frame: int | None = None, image: Picture | None = None,
         stamp: float | None = None,
     ) -> list[TrackedObject]:
         """
@@ -262,7 +268,7 @@ class VideoTracker:
 
     def refine(
         self, object_id: int, prompt: Prompt, *, frame: int | None = None,
-        image: npt.NDArray[np.uint8] | None = None, stamp: float | None = None,
+        image: Picture | None = None, stamp: float | None = None,
         multimask: bool | None = None,
     ) -> list[TrackedObject]:
         """
@@ -328,7 +334,7 @@ class VideoTracker:
         return index
 
     def _size_of(
-        self, frame: int | None, image: npt.NDArray[np.uint8] | None, stamp: float | None,
+        self, frame: int | None, image: Picture | None, stamp: float | None,
     ) -> tuple[int, int]:
         """Return the (height, width) of the picture that is meant, before anything is done."""
         if image is None:
@@ -337,11 +343,16 @@ class VideoTracker:
             return self._frames[self._kept(frame)].embedding.image_size
         if frame is not None:
             raise PromptError('give either a kept frame or an image of its own, not both')
+        if isinstance(image, Embedding):
+            return image.image_size
         check_image(image)
         return image.shape[0], image.shape[1]
 
+    def _encoded(self, image: Picture) -> Embedding:
+        return image if isinstance(image, Embedding) else self._network.encode(image)
+
     def _place(
-        self, frame: int | None, image: npt.NDArray[np.uint8] | None, stamp: float | None,
+        self, frame: int | None, image: Picture | None, stamp: float | None,
     ) -> tuple[int, dict[int, Frame]]:
         """Return the index of the picture that is meant, and the picture if no frame has it."""
         if image is None:
@@ -352,7 +363,7 @@ class VideoTracker:
             return self._next - 1, {}
         earlier = [index for index, kept in self._frames.items() if kept.stamp <= stamp]
         index = max(earlier, default=min(self._frames) - 1)
-        return index, {index: Frame(stamp, self._network.encode(image))}
+        return index, {index: Frame(stamp, self._encoded(image))}
 
     def _frame(self, tracked: ObjectTrack, index: int) -> Frame:
         """Return the frame that the object is looked for on."""

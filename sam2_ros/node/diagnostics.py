@@ -66,7 +66,8 @@ class Statistics:
                 rate = (self._counts[what] - self._before[what]) / seconds if seconds else 0.0
                 values[f'{what} per second'] = f'{rate:.2f}'
             for what in ('images', 'images refused', 'images late', 'frames tracked',
-                         'frames dropped', 'prompts', 'prompts refused', 'answers', 'encoder runs', 'errors'):
+                         'frames dropped', 'prompts', 'prompts refused', 'answers',
+                         'encoder runs', 'errors'):
                 values[what] = str(self._counts[what])
             for stage, times in self._times.items():
                 self._last_times[stage] = (sum(times) / len(times), max(times))

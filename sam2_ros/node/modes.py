@@ -56,7 +56,11 @@ class Mode(Protocol):
         """Do with a new frame what is to be done without a prompt; raises ImageError."""
 
     def answer(self, frame: Frame, requests: Sequence[PromptRequest]) -> Answered:
-        """Answer prompts on a frame; nothing is raised, see `Answered.refused`."""
+        """
+        Answer prompts on a frame; why some cannot be answered stands in `Answered.refused`.
+
+        Raised is only what keeps all of them from being answered: ONNX Runtime failed.
+        """
 
     def remove(self, object_id: int) -> None:
         """Forget an object; raises PromptError if there is none of that id."""

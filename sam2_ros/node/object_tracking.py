@@ -15,8 +15,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from sam2_ros.model.errors import ImageError, PromptError, Sam2RosError
+from sam2_ros.model.errors import ImageError, PromptError, Sam2RosError, reason_of
 from sam2_ros.model.masks import upscale_apart
+from sam2_ros.model.network import Embedding
 from sam2_ros.model.tracking_options import TrackingOptions
 from sam2_ros.model.video_tracker import TrackedObject, VideoTracker
 from sam2_ros.node.answers import Answer, Answered, KnownObject, ObjectMask, known_object
@@ -72,6 +73,8 @@ class ObjectTracking:
         #: By object and index: frames that were not kept, but prompted for this object, and stand
         #: for it in the place of the one that is.
         self._stand_ins: dict[int, Mapping[int, Frame]] = {}
+        #: Of the frames that were prompted but not kept the one prompted last.
+        self._encoded: tuple[Frame, Embedding] | None = None
         #: The tracker's clock minus that of the images, in ns: not zero after a jump back in time.
         self._clock_ahead = 0
         # The object prompted last is the last one.
@@ -124,8 +127,8 @@ class ObjectTracking:
         for request, what in told:
             try:
                 touched = self._prompt(request, what, here, explicit)
-            except Sam2RosError as error:
-                answered.refused.append(Refusal(request, str(error)))
+            except Exception as error:  # also of ONNX Runtime: the other prompts may be answered
+                answered.refused.append(Refusal(request, reason_of(error)))
             else:
                 changed += [one for one in touched if one not in changed]
         if self._tracker.tracking.non_overlapping:
@@ -160,6 +163,7 @@ class ObjectTracking:
     def forget_frames(self) -> None:
         """Let no prompt mean a frame that came until now; the objects' memories stay."""
         self._kept.clear()
+        self._encoded = None
         self.frames = ()
 
     # ---- frames ----
@@ -283,13 +287,21 @@ class ObjectTracking:
         multimask: bool | None, *, refine: bool,
     ) -> list[TrackedObject]:
         # An image that the tracker does not keep is given to it (again).
-        image, stamp = (here.pixels, self._seconds(here.frame)) if index is None else (None, None)
+        image, stamp = (
+            (self._encode(here), self._seconds(here.frame)) if index is None else (None, None))
         if told.prompt is None and told.mask is not None and not refine:
             return self._tracker.add_mask(
                 object_id, told.mask, frame=index, image=image, stamp=stamp)
         tell = self._tracker.refine if refine else self._tracker.add
         return tell(object_id, told.as_prompt(self._mask_size), frame=index, image=image,
                     stamp=stamp, multimask=multimask)
+
+    def _encode(self, here: Answer) -> Embedding:
+        """Encode a frame that is not kept, once for all prompts on it."""
+        if self._encoded is None or self._encoded[0] is not here.frame:
+            self._encoded = None  # one at a time is in memory
+            self._encoded = here.frame, self._tracker.segmenter.encode(here.pixels)
+        return self._encoded[1]
 
     def _separate(self, answer: Answer) -> None:
         """Let no masks overlap: the tracker sees to that where it finds all objects together."""

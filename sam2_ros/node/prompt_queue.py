@@ -49,6 +49,13 @@ class PromptRequest:
     image_size: tuple[int, int] | None = None
     corners_inside: bool = False
 
+    @property
+    def about(self) -> str:
+        """What the prompt is about, in words."""
+        if self.object_id:
+            return f'object {self.object_id}'
+        return 'the object prompted last' if self.refine else 'a new object'
+
 
 def default_multimask(settings: Settings) -> bool | None:
     """Return what parameter `multimask` says, as `ImageSegmenter.segment` takes it."""

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import traceback
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
@@ -22,7 +23,7 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from sam2_ros.model.errors import ImageError, OptionError, PromptError, Sam2RosError
+from sam2_ros.model.errors import ImageError, OptionError, PromptError, Sam2RosError, reason_of
 from sam2_ros.msg import Prompt
 from sam2_ros.node.clicks import Clicks
 from sam2_ros.node.conversions import check_image
@@ -397,16 +398,19 @@ class Sam2Node(LifecycleNode):
         self._match()
 
     def _refuse(self, refused: list[Refusal]) -> None:
+        """Say why prompts get no answer: one line for all that share the reason."""
+        about: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for refusal in refused:
             self._statistics.count('prompts refused')
-            self._complain(f'{refusal.request.source}: {refusal.reason}')
+            about[refusal.request.source, refusal.reason].append(refusal.request.about)
+        for (source, reason), objects in about.items():
+            self._complain(f'{source} ({", ".join(objects)}): {reason}')
 
     # ---- health ----
 
     def _job_failed(self, error: Exception) -> None:
         if self.context.ok():
-            what = '' if isinstance(error, Sam2RosError) else f'{type(error).__name__}: '
-            self._complain(what + ' '.join(str(error).split()))
+            self._complain(reason_of(error))
 
     def _complain(self, message: str) -> None:
         """Log an error, throttled, and put it into the diagnostics."""

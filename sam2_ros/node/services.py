@@ -13,7 +13,7 @@ from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from sam2_ros.model.errors import PromptError, Sam2RosError
+from sam2_ros.model.errors import PromptError, Sam2RosError, reason_of
 from sam2_ros.msg import MaskArray
 from sam2_ros.node.messages import mask_array, object_status
 from sam2_ros.node.parameters import Settings
@@ -125,10 +125,8 @@ class Services:
         def job() -> None:
             try:
                 future.set_result((work(session), None))
-            except Sam2RosError as error:
-                future.set_result((None, error))
-            except Exception as error:  # the client must get an answer
-                future.set_result((None, Sam2RosError(f'{type(error).__name__}: {error}')))
+            except Exception as error:  # whatever it is, the client must get an answer
+                future.set_result((None, Sam2RosError(reason_of(error))))
             executor.wake()
 
         def cancel() -> None:

@@ -13,8 +13,9 @@ from time import perf_counter
 from sensor_msgs.msg import Image
 
 from sam2_ros.model.bundle import Bundle
+from sam2_ros.model.errors import reason_of
 from sam2_ros.model.video_tracker import ObjectState
-from sam2_ros.node.answers import Answer, KnownObject, ObjectMask
+from sam2_ros.node.answers import Answer, Answered, KnownObject, ObjectMask
 from sam2_ros.node.diagnostics import Statistics
 from sam2_ros.node.frame_buffer import Frame
 from sam2_ros.node.image_segmentation import segment_once
@@ -110,10 +111,15 @@ class Session:
             batch = take_batch()
             if batch is None:
                 return
-            with _Timed(self._statistics, self._mode):
-                answered = self._mode.answer(*batch)
-            if batch[0] in self._mode.frames:
-                self._count_dropped(batch[0])
+            frame, requests = batch
+            try:
+                with _Timed(self._statistics, self._mode):
+                    answered = self._mode.answer(frame, requests)
+            except Exception as error:  # ONNX Runtime, out of memory: none of them is answered
+                answered = Answered(
+                    refused=[Refusal(request, reason_of(error)) for request in requests])
+            if frame in self._mode.frames:
+                self._count_dropped(frame)
             refuse(answered.refused)
             for answer in answered.answers:
                 self._publish(answer, publish)

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import array
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -316,6 +318,40 @@ def cat(photos: Path) -> npt.NDArray[np.uint8]:
     from sam2_ros.model.image_files import read_photo
 
     return read_photo(photos / 'chelsea.png')
+
+
+@pytest.fixture(scope='session')
+def failing_bundle(trained_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    Return the folder of a bundle whose decoder fails, in ONNX Runtime, for an odd number of points.
+
+    The padding counts: a prompt of one point is answered, one of two points is not.
+    """
+    import onnx
+    from onnx.helper import make_node
+
+    from sam2_ros.model.bundle import sha256_of
+
+    folder = tmp_path_factory.mktemp('bundles') / 'failing'
+    shutil.copytree(trained_bundle, folder)
+    path = folder / 'image_decoder.onnx'
+    model = onnx.load(path)
+    for node in model.graph.node:
+        node.output[:] = ['answered' if name == 'iou_predictions' else name
+                          for name in node.output]
+    model.graph.initializer.extend([
+        onnx.numpy_helper.from_array(np.array([0, -1, 2, 2], np.int64), 'pairs'),
+        onnx.numpy_helper.from_array(np.float32(0), 'no_share')])
+    model.graph.node.extend([
+        make_node('Reshape', ['point_coords', 'pairs'], ['in_pairs'], 'fails'),
+        make_node('ReduceSum', ['in_pairs'], ['sum_of_pairs'], keepdims=0),
+        make_node('Mul', ['sum_of_pairs', 'no_share'], ['nothing']),
+        make_node('Add', ['answered', 'nothing'], ['iou_predictions'])])
+    onnx.save(model, path)
+    manifest = json.loads((folder / 'manifest.json').read_text(encoding='utf-8'))
+    manifest['graphs']['image_decoder']['sha256'] = sha256_of(path)
+    (folder / 'manifest.json').write_text(json.dumps(manifest), encoding='utf-8')
+    return folder
 
 
 @pytest.fixture(scope='module')

@@ -136,7 +136,7 @@ def test_a_wrong_frame(robot: Any, process: Any, coffee: Any) -> None:
 @pytest.mark.parametrize(('x', 'y', 'reason'), [
     (NAN, 5, 'image_mouse_left: the click (nan, 5) is not finite'),
     (-3, 5, 'image_mouse_left: the click (-3, 5) lies outside'),
-    (900, 5, 'image_mouse_left: point (900, 5) lies outside'),
+    (900, 5, 'image_mouse_left (a new object): point (900, 5) lies outside'),
 ])
 def test_a_click_that_is_no_pixel(
     robot: Any, process: Any, coffee: Any, x: float, y: float, reason: str,
@@ -154,6 +154,33 @@ def test_the_good_prompts_of_a_batch_are_answered(robot: Any, coffee: Any) -> No
         robot.ask([(x, 200)], stamp=header.stamp)
     robot.wait(lambda: sum(
         len(answer.masks) for answer in robot.received['sam2/masks'][before:]) == 2, 'two masks')
+
+
+@pytest.mark.parametrize(('mode', 'lost'), [('track', [2, 4]), ('prompt', [1, 2, 3, 4])])
+def test_the_model_fails_in_the_midst_of_a_batch(
+    start_node: Any, make_robot: Any, coffee: Any, failing_bundle: Any, mode: str,
+    lost: list[int],
+) -> None:
+    process = start_node(f'/fails_to_{mode}', bundle=failing_bundle, mode=mode)
+    robot = make_robot(f'/fails_to_{mode}').connect()
+    stamp = robot.header().stamp
+    for object_id, points in enumerate(([COFFEE], [COFFEE, (310, 200)]) * 2, 1):
+        robot.ask(points, object_id=object_id, stamp=stamp)
+    robot.diagnosed('prompts waiting for an image', lambda value: value == '4')
+    robot._stamp -= 1
+    header = robot.show(coffee)
+    named = ', '.join(f'object {object_id}' for object_id in lost)
+    process.wait_for_output(f'~/prompt ({named}): ')
+    values = robot.diagnosed('last error', lambda text: 'while running Reshape' in text)
+    assert values['prompts refused'] == str(len(lost))
+    assert f'~/prompt ({named}): ' in values['last error']
+    # the others are answered, and the node goes on
+    answer = robot.answer(lambda: robot.ask([COFFEE], object_id=5, stamp=stamp))
+    if mode == 'track':
+        [answer, _] = robot.masks(2)
+    assert answer.header == header
+    assert [mask.object_id for mask in answer.masks] == ([1, 3] if mode == 'track' else [5])
+    assert process.stop() == 0, process.output
 
 
 def test_time_jumps_back(robot: Any, process: Any, coffee: Any) -> None:

@@ -17,6 +17,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sam2_ros.model import Bundle, OptionError, Prompt, PromptError, VideoTracker
+from sam2_ros.model.network import Embedding, Network
 from sam2_ros.model.video_tracker import ObjectState
 from sam2_ros.node.conversions import to_image
 from sam2_ros.node.diagnostics import Statistics
@@ -163,6 +164,34 @@ def test_a_refinement_on_a_dropped_frame(make: Any, trained_bundle: Path) -> Non
         assert seconds(answered.answers) == [2, 3, 4]
         for answer, one in zip(answered.answers, expected, strict=True):
             np.testing.assert_array_equal(answer.objects[1].logits, one.logits)
+
+
+def test_a_dropped_frame_is_encoded_once_for_all_prompts_on_it(
+    make: Any, trained_bundle: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = make()
+    first, dropped, newest = (stream.frame() for _ in range(3))
+    stream.mode.answer(first, [told(1)])
+    stream.mode.follow(newest)
+    encode, encoded = Network.encode, []
+
+    def counted(network: Network, image: Any) -> Embedding:
+        encoded.append(network)
+        return encode(network, image)
+
+    monkeypatch.setattr(Network, 'encode', counted)
+    answers = stream.mode.answer(dropped, [told(2), told(3, TABLE)]).answers
+    assert [sorted(answer.objects) for answer in answers] == [[2, 3], [1, 2, 3]]
+    later = stream.mode.answer(dropped, [told(1, refine=True), told(4)]).answers
+    assert [sorted(answer.objects) for answer in later] == [[1, 4], [1, 2, 3, 4]]
+    assert len(encoded) == 1
+    monkeypatch.undo()
+    reference = VideoTracker(Bundle.load(trained_bundle), 'cpu')
+    for frame in (first, newest):
+        reference.step(picture(frame), float(frame.header.stamp.sec))
+    expected = reference.add(3, Prompt(points=[TABLE]), image=picture(dropped), stamp=2.0)
+    for answer, one in zip(answers, expected, strict=True):
+        np.testing.assert_array_equal(answer.objects[3].logits, one.logits)
 
 
 def test_a_frame_and_the_dropped_one_in_its_place(make: Any, trained_bundle: Path) -> None:
