@@ -44,7 +44,7 @@ def _zoomed(
     height, width = images.shape[1:3]
     angle = rng.normal(0, 8) if rng.random() < .5 else 0.
     turned = abs(np.cos(np.radians(angle))) + abs(np.sin(np.radians(angle)))
-    scale = turned * np.exp(rng.uniform(0, .55))
+    scale = turned * np.exp(rng.uniform(0, .7))
     centre = (width - 1) / 2, (height - 1) / 2
     matrix = np.asarray(cv2.getRotationMatrix2D(centre, angle, scale), np.float64)
     # The part of the picture that is seen may move as far as the rest of it goes.

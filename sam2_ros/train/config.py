@@ -34,6 +34,8 @@ class DataOptions:
     held_out: Path
     #: Frames of each clip to train on.
     train_frames: int = 12
+    #: How often a picture to train on is a frame of a clip.
+    clip_frames: float = 0.0
     #: How many of the held-out images and clips a validation uses, and frames of a clip.
     images: int = 100
     clips: int = 10
@@ -54,6 +56,8 @@ class TrainConfig:
     checkpoint: Path | None = None
     #: The checkpoint was trained on images only: give the memory modules starting values.
     initialise_memory: bool = False
+    #: The checkpoint tracks, but its object score is of no use yet: fit it before the first step.
+    initialise_object_score: bool = False
     device: str = 'auto'
     #: Of PyTorch; 0: its own choice.
     threads: int = 0
@@ -90,6 +94,9 @@ def _check(config: TrainConfig) -> None:
     if not any(task.weight for task in config.tasks):
         raise TrainError('tasks: all have weight 0; give one more')
     data, schedule, run = config.data, config.schedule, config.run
+    if config.initialise_object_score and all(task.frames == 1 for task in config.tasks):
+        raise TrainError('initialise_object_score: takes clips; name a task of 2 frames or more')
+    _is_share('data.clip_frames', data.clip_frames)
     for least, where, value in (
             (1, 'data.train_frames', data.train_frames), (0, 'data.images', data.images),
             (0, 'data.clips', data.clips), (2, 'data.frames', data.frames),
@@ -118,7 +125,7 @@ def _check_task(task: TaskOptions, where: str, train_frames: int) -> None:
                          (1, ('frames', 'scenes', 'objects', 'dialogues', 'stride', 'leap'))):
         for name in names:
             _at_least(least, f'{where}.{name}', getattr(task, name))
-    for name in ('later', 'leaps', 'cuts', 'smallest'):
+    for name in ('later', 'leaps', 'cuts', 'vanishing', 'smallest'):
         _is_share(f'{where}.{name}', getattr(task, name))
     # Said here and not when such frames are drawn, which may be after hours.
     last = task.longest

@@ -21,6 +21,7 @@ from sam2_ros.train.config import DataOptions, TrainConfig
 from sam2_ros.train.errors import TrainError
 from sam2_ros.train.initialise import initialise_decoder, initialise_memory
 from sam2_ros.train.losses import MaskLosses
+from sam2_ros.train.object_score import initialise_object_score, score_tokens
 from sam2_ros.train.rollout import Clip
 from sam2_ros.train.shards import Shards
 from sam2_ros.train.shots import SceneShots
@@ -46,7 +47,8 @@ def train(config: TrainConfig) -> None:
         torch.set_num_threads(config.threads)
     device = _device(config.device)
     size = checked_image_size(config.model, config.image_size)
-    source = SceneShots(Shards(config.data.train), config.data.train_frames)
+    source = SceneShots(
+        Shards(config.data.train), config.data.train_frames, config.data.clip_frames)
     losses = MaskLosses(config.losses)
     tasks = [ClipTask(source, options, losses, size) for options in config.tasks]
     model = _model(config).to(device)
@@ -55,6 +57,10 @@ def train(config: TrainConfig) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(config.run.seed)
             initialise_memory(model, pictures)
+    if config.initialise_object_score:
+        clips = next(task for task, options in zip(tasks, config.tasks, strict=True)
+                     if options.frames > 1)
+        initialise_object_score(model, *score_tokens(model, clips, config.run.seed))
     trainer = Trainer(
         model, tasks, held_out(config.data, size), config.schedule, config.run,
         identity=_identity(config))
@@ -121,7 +127,8 @@ def _identity(config: TrainConfig) -> str:
     """
     checkpoint = config.checkpoint and sha256_of(config.checkpoint)
     parts = (config.model, config.image_size, checkpoint, config.initialise_memory,
-             config.data.train_frames, config.run.seed, config.run.bfloat16, config.schedule,
+             config.initialise_object_score, config.data.train_frames, config.data.clip_frames,
+             config.run.seed, config.run.bfloat16, config.schedule,
              config.losses, config.tasks)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

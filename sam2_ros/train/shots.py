@@ -15,14 +15,16 @@ from sam2_ros.train.tasks import Shot
 class SceneShots:
     """Random shots of the scenes in a folder of shards, all of whose clips are equally long."""
 
-    def __init__(self, shards: Shards, frames: int) -> None:
+    def __init__(self, shards: Shards, frames: int, clip_frames: float = 0) -> None:
         """
         Draw from ``shards``.
 
         :param frames: length of its clips.
+        :param clip_frames: how often a picture is a frame of a clip, 0 to 1.
         """
         self._shards = shards
         self._frames = frames
+        self._clip_frames = clip_frames
 
     def draw(self, rng: np.random.Generator, numbers: tuple[int, ...]) -> Shot:
         """
@@ -30,7 +32,7 @@ class SceneShots:
 
         :raises TrainError: there are no such scenes.
         """
-        if len(numbers) == 1:
+        if len(numbers) == 1 and rng.random() >= self._clip_frames:
             scene = self._shards.image(self._any(rng, self._shards.image_count, 'images'))
             return Shot(*augmented(rng, scene.image[None], scene.masks[None]), numbers)
         clip = self._shards.clip(

@@ -22,6 +22,8 @@ from sam2_ros.train.simulated_user import BOX, CLICK, MASK, Dialogue
 
 #: Scenes that are drawn for one that has an object, at most.
 _PATIENCE = 200
+#: Clips that are drawn for one whose object vanishes, at most.
+_VANISHING_DRAWS = 4
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class TaskOptions:
     leap: int = 6
     #: How often an object finds itself on a frame of another scene, where it is absent.
     cuts: float = 0.0
+    #: How often a clip is drawn until an object vanishes from it, four times at most: few do.
+    vanishing: float = 0.0
     #: Of an object on the first frame, as a share of the picture.
     smallest: float = 0.002
 
@@ -103,7 +107,7 @@ class ClipTask:
                     f'of {drawn} scenes, {len(shots)} had an object of {self._options.smallest:g} '
                     'of the picture or more; make tasks[].smallest smaller')
             drawn += 1
-            shot = self._source.draw(rng, numbers)
+            shot = self._draw(rng, numbers)
             if (chosen := self._choose(rng, shot.masks)).size:
                 shots.append(resized(shot, chosen, self._size))
         return self._with_cuts(rng, joined(shots))
@@ -130,6 +134,15 @@ class ClipTask:
                 parts[name] = parts.get(name, 0.0) + share * value
         return loss, parts
 
+    def _draw(self, rng: np.random.Generator, numbers: tuple[int, ...]) -> Shot:
+        shot = self._source.draw(rng, numbers)
+        if len(numbers) > 1 and rng.random() < self._options.vanishing:
+            for _ in range(_VANISHING_DRAWS - 1):
+                if self._vanishing(shot.masks[:, self._large(shot.masks)]).any():
+                    break
+                shot = self._source.draw(rng, numbers)
+        return shot
+
     def _with_cuts(self, rng: np.random.Generator, clip: Clip) -> Clip:
         """Move some objects, on one later frame each, to the picture of the next scene."""
         frames, count = clip.picture_of.shape
@@ -151,10 +164,18 @@ class ClipTask:
 
     def _choose(self, rng: np.random.Generator, masks: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return objects that are large enough on the first frame; those that vanish first."""
-        large = np.flatnonzero(masks[0].mean(axis=(1, 2)) >= self._options.smallest)
+        large = self._large(masks)
         rng.shuffle(large)
-        vanishes = ~masks[:, large].any(axis=(2, 3)).all(axis=0)
-        return large[np.argsort(~vanishes, kind='stable')][:self._options.objects]
+        vanishing = self._vanishing(masks[:, large])
+        return large[np.argsort(~vanishing, kind='stable')][:self._options.objects]
+
+    def _large(self, masks: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.flatnonzero(masks[0].mean(axis=(1, 2)) >= self._options.smallest)
+
+    @staticmethod
+    def _vanishing(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return of each object whether some frame is without it: [T,N,H,W] -> [N]."""
+        return ~masks.any(axis=(2, 3)).all(axis=0)
 
     def _dialogue(self, rng: np.random.Generator) -> Dialogue:
         options = self._options

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,24 @@ def finished(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert 'step 4/4: loss ' in output
     assert 'validation at step 4: click ' in output
     return file.parent / 'run'
+
+
+def test_the_object_score_is_fitted_before_the_first_step_and_frames_of_clips_are_pictures(
+    scenes: Path, tmp_path: Path,
+) -> None:
+    text = (CONFIG.replace('initialise_memory', 'initialise_object_score')
+            .replace('train_frames: 5', 'train_frames: 5, clip_frames: 1')
+            .replace('steps: 4', 'steps: 1, learning_rate: 0'))
+    file = config(tmp_path / 'a', scenes, text)
+    (scenes_of_clips := tmp_path / 'clips').mkdir()
+    shutil.copy(scenes / 'clips-000000.tar', scenes_of_clips)
+    file.write_text(file.read_text().replace(f'train: {scenes}', f'train: {scenes_of_clips}'))
+
+    train(read_config(file))
+
+    weights = torch.load(tmp_path / 'a/run/last.pt', weights_only=True)['model']
+    last = weights['sam_mask_decoder.pred_obj_score_head.layers.2.weight']
+    assert last[0, :3].tolist() == [1, -1, 0]
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(

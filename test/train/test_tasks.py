@@ -16,7 +16,7 @@ import torch
 
 from sam2_ros.train.errors import TrainError
 from sam2_ros.train.losses import MaskLosses
-from sam2_ros.train.tasks import ClipTask, ShotSource, TaskOptions
+from sam2_ros.train.tasks import ClipTask, Shot, ShotSource, TaskOptions
 
 
 def task(squares: ShotSource, **options: Any) -> ClipTask:
@@ -80,3 +80,28 @@ def test_the_same_numbers_give_the_same_batch(squares: ShotSource) -> None:
 
     assert torch.equal(first.pictures, second.pictures)
     assert torch.equal(first.masks, second.masks)
+
+
+def test_clips_are_drawn_until_an_object_vanishes() -> None:
+    class Seldom:
+        """Every fourth clip loses its object; pictures are like clips of one frame."""
+
+        def __init__(self) -> None:
+            self.drawn = 0
+
+        def draw(self, rng: np.random.Generator, numbers: tuple[int, ...]) -> Shot:
+            self.drawn += 1
+            masks = np.zeros((len(numbers), 1, 64, 64), bool)
+            masks[:, :, 20:40, 20:40] = True
+            if self.drawn % 4 == 0:
+                masks[1:] = False
+            return Shot(np.zeros((len(numbers), 64, 64, 3), np.uint8), masks, numbers)
+
+    always, never = (
+        ClipTask(Seldom(), TaskOptions(frames=3, scenes=5, leaps=0, vanishing=share),
+                 MaskLosses(), image_size=64).batch(np.random.default_rng(0))
+        for share in (1, 0))
+
+    assert not always.masks[1:].any()
+    assert always.masks[0].any()
+    assert int(never.masks[2].flatten(1).any(dim=1).sum()) == 4
