@@ -62,4 +62,5 @@ def test_the_score_tells_what_the_tokens_tell_and_can_be_trained_on(linear: bool
     assert right[~present[3000:]].float().mean() > 0.8
     scores.square().mean().backward()
     for parameter in head.parameters():
-        assert parameter.grad is not None and bool(parameter.grad.any())
+        assert parameter.grad is not None
+        assert bool(parameter.grad.any())
