@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,10 +25,11 @@ from geometry_msgs.msg import Point
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.utilities import get_rmw_implementation_identifier
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
-from sam2_ros.evaluate.camera import CameraFacts
+from sam2_ros.evaluate.camera import CameraFacts, to_jpeg
 from sam2_ros.evaluate.errors import BenchmarkError
+from sam2_ros.evaluate.host import Host
 from sam2_ros.evaluate.machine import peak_memory
 from sam2_ros.evaluate.scene import make_prompts
 from sam2_ros.evaluate.tracking import MODEL_STAGES, STAGES
@@ -43,6 +45,8 @@ ARRIVAL_TIMEOUT = 2.0
 DIAGNOSTICS_TIMEOUT = 10.0
 #: Seconds between diagnostics: often, so that the figures of one run can be told from the next.
 DIAGNOSTICS_PERIOD = 0.1
+#: Seconds; the largest that the node takes.
+LONGEST_PROMPT_TIMEOUT = 60.0
 #: Images in a row without an answer that are an error and not bad luck.
 LOST_IN_A_ROW = 5
 #: What the node tells of each run on /diagnostics, by its mode.
@@ -57,6 +61,24 @@ _WARM_UP = 2
 Add = Callable[[dict[str, float]], None]
 
 
+@dataclass(frozen=True)
+class Connection:
+    """
+    What is between camera and node.
+
+    ``host``: where the node is to run, None: here; ``compressed``: images go as JPEG; ``travel``:
+    seconds that an image may be on its way.
+    """
+
+    host: Host | None = None
+    compressed: bool = False
+    travel: float = 0.0
+
+
+#: On this host, uncompressed.
+HERE = Connection()
+
+
 class RunningNode:
     """
     Starts the installed node with a bundle, and ends it with the ``with`` statement.
@@ -67,24 +89,29 @@ class RunningNode:
 
     def __init__(
         self, bundle: Path, provider: str, threads: int, folder: Path, mode: str,
+        connection: Connection = HERE,
     ) -> None:
         prefix = Path(get_package_prefix('sam2_ros'))
         # Neither a robot on the same network nor another benchmark must hear it.
         os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
         # docs/node.md, "Images get lost": for the node and for this process
         os.environ.setdefault(_PROFILE, str(prefix / 'share/sam2_ros/config/fastdds.xml'))
+        self._connection = connection
         self._namespace = f'/sam2_benchmark_{os.getpid()}'
+        self._topic = 'image/compressed' if connection.compressed else 'image'
         self._log = folder / f'node_{mode}.log'
         parameters = folder / f'node_{mode}.yaml'
         # JSON is YAML, too
         parameters.write_text(json.dumps({'/**': {'ros__parameters': {
             'bundle': str(bundle.resolve()), 'mode': mode, 'provider': provider,
-            'threads': threads,
-            'diagnostics_period': DIAGNOSTICS_PERIOD}}}, indent=2) + '\n', encoding='utf-8')
+            'threads': threads, 'diagnostics_period': DIAGNOSTICS_PERIOD,
+            'prompt_timeout': min(1.0 + connection.travel, LONGEST_PROMPT_TIMEOUT),
+            'image_transport': 'compressed' if connection.compressed else 'raw',
+            }}}, indent=2) + '\n', encoding='utf-8')
         self._command = [
             str(prefix / 'lib/sam2_ros/sam2_node'), '--ros-args', '--params-file', str(parameters),
             '-r', f'__ns:={self._namespace}']
-        self._stages = _STAGES[mode]
+        self._mode, self._stages = mode, _STAGES[mode]
         self.lost = 0
         self.peak_memory: int | None = None
         self._masks: list[tuple[int, float]] = []
@@ -97,14 +124,19 @@ class RunningNode:
             'benchmark', namespace=self._namespace, context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        self._images = self._node.create_publisher(Image, 'image', qos_profile_sensor_data)
+        self._images = self._node.create_publisher(
+            CompressedImage if self._connection.compressed else Image, self._topic,
+            qos_profile_sensor_data)
         self._prompts = self._node.create_publisher(Prompt, 'sam2/prompt', 10)
         self._node.create_subscription(MaskArray, 'sam2/masks', self._masks_came, 10)
         self._node.create_subscription(DiagnosticArray, '/diagnostics', self._diagnostics_came, 10)
         with self._log.open('wb') as log:
             # In a session of its own: Ctrl-C is for the benchmark, which then ends the node.
+            host = self._connection.host
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+                self._command if host is None else host.command(self._command),
+                pass_fds=[] if host is None else [host.socket],
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         return self
 
     def __exit__(
@@ -149,11 +181,9 @@ class RunningNode:
 
         :raises BenchmarkError: the node has ended or answers no longer.
         """
-        # Always the same object: the node remembers no more of them with every run.
-        for run in range(-_WARM_UP, runs):
-            total = self._ask(picture, prompted=True)
-            if run >= 0:
-                add(self._durations(total))
+        self.warm_up(picture)
+        for _ in range(runs):
+            add(self.ask(picture))
 
     def measure_tracking(
         self, picture: npt.NDArray[np.uint8], frames: int, runs: int, add: Add,
@@ -164,11 +194,9 @@ class RunningNode:
         :param frames: after how many frames the memory is full; those do not count.
         :raises BenchmarkError: the node has ended or answers no longer.
         """
-        self._ask(picture, prompted=True)
-        for run in range(-frames, runs):
-            total = self._ask(picture, prompted=False)
-            if run >= 0:
-                add(self._durations(total))
+        self.warm_up(picture, frames)
+        for _ in range(runs):
+            add(self.ask(picture))
 
     def watch_camera(
         self, picture: npt.NDArray[np.uint8], camera: CameraFacts, answers: int, add: Add,
@@ -192,7 +220,7 @@ class RunningNode:
             self._spin_for(begin + camera.published / camera.rate - time.perf_counter())
             image.header.stamp = self._node.get_clock().now().to_msg()
             published[_nanoseconds(image)] = time.perf_counter()
-            self._images.publish(image)
+            self._publish(image)
             camera.published += 1
             masks, self._masks = self._masks, []
             for stamp, at in masks:
@@ -201,22 +229,46 @@ class RunningNode:
                     camera.answered += 1
                     add({stage: at - published[stamp]})
             camera.seconds = time.perf_counter() - begin
-            if time.perf_counter() - last > ANSWER_TIMEOUT:
-                raise self._no_answers(f'for {ANSWER_TIMEOUT:g} s')
+            if time.perf_counter() - last > ANSWER_TIMEOUT + self._connection.travel:
+                raise self._no_answers(f'for {time.perf_counter() - last:.0f} s')
         # The last ones are on their way yet, and the node has not told of those that came.
         self._spin_until(
-            lambda: self._count('images') == came + camera.published, ARRIVAL_TIMEOUT)
+            lambda: self._count('images') == came + camera.published,
+            ARRIVAL_TIMEOUT + self._connection.travel)
         self.peak_memory = peak_memory(self._process.pid) or self.peak_memory
         camera.dropped = self._count('frames dropped') - dropped
         camera.lost = camera.published - (self._count('images') - came)
 
-    def _ask(self, picture: npt.NDArray[np.uint8], prompted: bool) -> float:
-        """Publish an image until it is answered; returns how many seconds that took."""
+    def warm_up(self, picture: npt.NDArray[np.uint8], frames: int = 0) -> None:
+        """
+        Bring the node to where runs count: past the first ones, or to a full memory.
+
+        :param frames: of mode ``track``: after how many frames the memory is full.
+        :raises BenchmarkError: the node has ended or answers no longer.
+        """
+        for _ in range(1 if self._mode == 'track' else _WARM_UP):
+            self._ask(picture, prompted=True)
+        for _ in range(frames):
+            self._ask(picture, prompted=False)
+
+    def ask(self, picture: npt.NDArray[np.uint8]) -> dict[str, float]:
+        """
+        Publish an image, in mode ``prompt`` with a point on it, until it is answered.
+
+        Returns the stages as of ``measure_prompts``, in seconds.
+
+        :raises BenchmarkError: the node has ended or answers no longer.
+        """
+        # Always the same object: the node remembers no more of them with every run.
+        return self._stages_of(self._ask(picture, prompted=self._mode == 'prompt'))
+
+    def _ask(self, picture: npt.NDArray[np.uint8], prompted: bool) -> dict[str, float]:
+        """Publish an image until it is answered; returns what this side sees of it."""
         for _ in range(LOST_IN_A_ROW):
-            total = self._ask_once(picture, prompted)
+            seen = self._ask_once(picture, prompted)
             self.peak_memory = peak_memory(self._process.pid) or self.peak_memory
-            if total is not None:
-                return total
+            if seen is not None:
+                return seen
             self.lost += 1
         raise self._no_answers(f'{LOST_IN_A_ROW} images in a row')
 
@@ -225,8 +277,10 @@ class RunningNode:
             f'{what} got no masks (the node: {self._figures.get("last error", "no error")}); see '
             f'"Images get lost" in docs/node.md, and the log of the node, {self._log}')
 
-    def _ask_once(self, picture: npt.NDArray[np.uint8], prompted: bool) -> float | None:
-        """Publish an image, and a point on it; returns seconds to the masks, None: no answer."""
+    def _ask_once(
+        self, picture: npt.NDArray[np.uint8], prompted: bool,
+    ) -> dict[str, float] | None:
+        """Publish an image, and a point on it; returns seconds by stage, None: no answer."""
         image = _message(picture)
         image.header.stamp = self._node.get_clock().now().to_msg()
         stamp = _nanoseconds(image)
@@ -235,28 +289,40 @@ class RunningNode:
         before = {what: self._count(what) for what in ('images', 'answers', 'prompts refused')}
         self._masks.clear()
         begin = time.perf_counter()
-        self._images.publish(image)
+        compressed = self._publish(image)
         if prompted:
             self._prompts.publish(prompt)
 
         def is_lost() -> bool:  # the prompt of a lost image is refused after a second
             return self._count('prompts refused') > before['prompts refused'] or (
-                time.perf_counter() > begin + ARRIVAL_TIMEOUT
+                time.perf_counter() > begin + ARRIVAL_TIMEOUT + self._connection.travel
                 and self._count('images') == before['images'])
 
         self._spin_until(
-            lambda: any(its == stamp for its, _ in self._masks) or is_lost(), ANSWER_TIMEOUT)
+            lambda: any(its == stamp for its, _ in self._masks) or is_lost(),
+            ANSWER_TIMEOUT + self._connection.travel)
         received = next((at for its, at in self._masks if its == stamp), None)
         if received is None or not self._spin_until(
                 lambda: self._count('answers') > before['answers'], DIAGNOSTICS_TIMEOUT):
             return None
-        return received - begin
+        return {'total': received - begin, **compressed}
 
-    def _durations(self, total: float) -> dict[str, float]:
-        """Return the stages of the answer that took ``total`` seconds, as the node tells them."""
+    def _publish(self, image: Image) -> dict[str, float]:
+        """Publish as image_transport does, which compresses now; returns seconds of that."""
+        if not self._connection.compressed:
+            self._images.publish(image)
+            return {}
+        begin = time.perf_counter()
+        message = _compress(image)
+        seconds = time.perf_counter() - begin
+        self._images.publish(message)
+        return {'compress': seconds}
+
+    def _stages_of(self, seen: dict[str, float]) -> dict[str, float]:
+        """Return what this side saw of the last answer, and its stages as the node tells them."""
         stages = {stage: self._milliseconds(stage) / 1e3 for stage in self._stages}
         model = sum(seconds for stage, seconds in stages.items() if stage in MODEL_STAGES)
-        return {'total': total, **stages, 'overhead': total - model}
+        return {**seen, **stages, 'overhead': seen['total'] - model}
 
     def _count(self, what: str) -> int:
         return int(self._figures.get(what, '0'))
@@ -307,6 +373,12 @@ def _message(picture: npt.NDArray[np.uint8]) -> Image:
                   data=array.array('B', picture.tobytes()))
     image.header.frame_id = 'camera'
     return image
+
+
+def _compress(image: Image) -> CompressedImage:
+    pixels = np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
+    return CompressedImage(
+        header=image.header, format='jpeg', data=array.array('B', to_jpeg(pixels)))
 
 
 def _nanoseconds(message: Any) -> int:

@@ -1,0 +1,178 @@
+# Copyright 2026 The sam2_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+A command on a host of its own: as ``python -m sam2_ros.evaluate.host ADDRESS SOCKET COMMAND ...``.
+
+The host is this process and what it becomes: a network namespace with one interface, a TUN device,
+and a ``/dev/shm`` that it shares with nobody, so that nothing goes to another host but through the
+device. That one is handed to whoever carries packets between hosts (``link``). A host has no name
+and leaves nothing behind: it is gone with its last process, however that one ends.
+
+Linux only. Made by root, or by anyone who may make user namespaces.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sam2_ros.evaluate.errors import BenchmarkError
+
+#: Of Ethernet, in bytes.
+MTU = 1500
+#: Packets that wait until the link has read them; the link has its own queue, whose drops count.
+DEVICE_QUEUE = 10_000
+_DEVICE = 'link'
+_TUN = '/dev/net/tun'
+_NEEDED = ('a host of its own needs root (in a container --privileged) or a system where users may '
+           'make user namespaces')
+
+# of <linux/sched.h>, mount.h, prctl.h, sockios.h, if.h, if_tun.h
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x20000, 0x10000000, 0x40000000
+_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
+_PR_SET_PDEATHSIG = 1
+_SIOCSIFADDR, _SIOCSIFNETMASK, _SIOCSIFMTU, _SIOCSIFTXQLEN = 0x8916, 0x891c, 0x8922, 0x8943
+_SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
+_IFF_UP = 0x1
+_TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454ca, 0x1, 0x1000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host that is to be: its IPv4 address, and the socket that its device is sent through."""
+
+    address: str
+    socket: int
+
+    def command(self, command: Sequence[str]) -> list[str]:
+        """Return what starts ``command`` on the host; ``socket`` must be passed on to it."""
+        return [sys.executable, '-m', __name__, self.address, str(self.socket), *command]
+
+
+def require_hosts() -> None:
+    """:raises BenchmarkError: no host can be made here; tells what is needed."""
+    ours, its = socket.socketpair()
+    with ours, its:
+        tried = subprocess.run(
+            Host('192.0.2.1', its.fileno()).command(['true']), pass_fds=[its.fileno()],
+            stderr=subprocess.PIPE, text=True, check=False)
+    if tried.returncode:
+        raise BenchmarkError(tried.stderr.strip().splitlines()[-1])
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """Let this process get a signal when the one that started it is gone, however that ended."""
+    _libc.prctl(_PR_SET_PDEATHSIG, number)
+
+
+def enter_host(address: str) -> int:
+    """
+    Move this process, which must have one thread, to a new host with an IPv4 address.
+
+    Returns the open TUN device: each read of it is an IP packet that leaves the host, each write
+    one that comes.
+
+    :raises BenchmarkError: this user or this system may not; tells what is needed.
+    """
+    _unshare()
+    _mount_own_shared_memory()
+    device = _open_device()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        _bring_up(control, 'lo')
+        _set(control, _SIOCSIFADDR, _socket_address(address))
+        _set(control, _SIOCSIFNETMASK, _socket_address('255.255.255.0'))
+        _set(control, _SIOCSIFMTU, struct.pack('i', MTU))
+        _set(control, _SIOCSIFTXQLEN, struct.pack('i', DEVICE_QUEUE))
+        _bring_up(control, _DEVICE)
+    return device
+
+
+def _unshare() -> None:
+    spaces = _CLONE_NEWNET | _CLONE_NEWNS
+    user, group = os.geteuid(), os.getegid()
+    if _libc.unshare(spaces) == 0:
+        return
+    # Without root, a user namespace gives the right to the others.
+    if _libc.unshare(spaces | _CLONE_NEWUSER) != 0:
+        raise BenchmarkError(f'no network namespace can be made ({_last_error()}): {_NEEDED}')
+    try:
+        for file, line in (
+                ('setgroups', 'deny'), ('uid_map', f'{user} {user} 1'),
+                ('gid_map', f'{group} {group} 1')):
+            Path('/proc/self', file).write_text(line, encoding='ascii')
+    except OSError as error:
+        raise BenchmarkError(
+            f'no user namespace can be made ({error.strerror}): {_NEEDED}') from None
+
+
+def _mount_own_shared_memory() -> None:
+    # Private first: else the mount would show on the host below.
+    if (_libc.mount(None, b'/', None, _MS_REC | _MS_PRIVATE, None) != 0
+            or _libc.mount(b'tmpfs', b'/dev/shm', b'tmpfs', 0, None) != 0):
+        raise BenchmarkError(f'/dev/shm: no own one can be mounted ({_last_error()}): {_NEEDED}')
+
+
+def _open_device() -> int:
+    try:
+        device = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK)
+        fcntl.ioctl(device, _TUNSETIFF, _request(struct.pack('h', _IFF_TUN | _IFF_NO_PI)))
+    except OSError as error:
+        raise BenchmarkError(
+            f'{_TUN}: cannot be used ({error.strerror}): a host of its own needs this device '
+            '(modprobe tun; in a container --device /dev/net/tun) and the right to write to it'
+        ) from None
+    return device
+
+
+def _bring_up(control: socket.socket, interface: str) -> None:
+    name = interface.encode()
+    request = struct.pack('16sh22x', name, 0)
+    flags = struct.unpack('16xh22x', fcntl.ioctl(control, _SIOCGIFFLAGS, request))[0]
+    fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack('16sh22x', name, flags | _IFF_UP))
+
+
+def _set(control: socket.socket, what: int, value: bytes) -> None:
+    fcntl.ioctl(control, what, _request(value))
+
+
+def _request(value: bytes) -> bytes:
+    """Return a ``struct ifreq`` of the device."""
+    return struct.pack('16s24s', _DEVICE.encode(), value)
+
+
+def _socket_address(address: str) -> bytes:
+    """Return a ``struct sockaddr_in``."""
+    return struct.pack('HH4s', socket.AF_INET, 0, socket.inet_aton(address))
+
+
+def _last_error() -> str:
+    return os.strerror(ctypes.get_errno())
+
+
+def main() -> None:
+    """Enter a host, send its device through the socket, and become the command."""
+    address, number, *command = sys.argv[1:]
+    try:
+        device = enter_host(address)
+    except BenchmarkError as error:
+        sys.exit(str(error))
+    with socket.socket(fileno=int(number)) as hand_over:
+        socket.send_fds(hand_over, [b'\0'], [device])
+    os.close(device)
+    end_with_parent(signal.SIGKILL)
+    os.execvp(command[0], command)
+
+
+if __name__ == '__main__':
+    main()
