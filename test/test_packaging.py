@@ -98,7 +98,8 @@ def test_the_model_is_installed(prefix: Path) -> None:
 
 def test_pip_installs_a_package_that_segments(photos: Path, tmp_path: Path) -> None:
     """Without ROS and PyTorch, and with nothing of the checkout in reach."""
-    pytest.importorskip('wheel', reason='no wheel here: pip can build nothing offline')
+    for module in ('pip', 'setuptools', 'wheel'):
+        pytest.importorskip(module, reason=f'no {module} here: the package cannot be built')
     source, site = tmp_path / 'source', tmp_path / 'site'
     for file in ('setup.py', 'setup.cfg', 'LICENSE'):
         source.mkdir(exist_ok=True)
