@@ -15,7 +15,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,8 @@ from sam2_ros.evaluate.host import Host, end_with_parent
 
 #: Seconds; the robot gives its node ten to end.
 END_TIMEOUT = 20.0
+#: Two hosts are alone with each other, and may find each other by multicast.
+_TWO_HOSTS = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET', 'ROS_LOCALHOST_ONLY': '0'}
 
 #: Takes the seconds of every stage of a run.
 Add = Callable[[dict[str, float]], None]
@@ -56,17 +58,13 @@ class Robot:
     A robot and its node, for the time of a ``with`` statement.
 
     :param host: where the robot is to be, None: here.
-    :param environment: variables beside those of this process.
     """
 
-    def __init__(
-        self, order: Order, host: Host | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, order: Order, host: Host | None = None) -> None:
         self._order, self._host = order, host
-        self._environment = {**os.environ, **(environment or {})}
+        self._environment = {**os.environ, **({} if host is None else _TWO_HOSTS)}
         self._log = order.folder / 'robot.log'
-        #: As of ``RunningNode``.
+        #: As of ``RunningNode``, of the last image.
         self.lost = 0
         self.peak_memory: int | None = None
 
@@ -165,6 +163,7 @@ def _work(order: Order) -> None:
                 seconds = node.ask(picture)
                 _say('done', {'seconds': seconds, 'lost': node.lost,
                               'peak_memory': node.peak_memory})
+                node.lost = 0
             else:
                 rate, answers = arguments
                 camera = CameraFacts(rate)
