@@ -8,7 +8,8 @@ and a ``/dev/shm`` that it shares with nobody, so that nothing goes to another h
 device. That one is handed to whoever carries packets between hosts (``link``). A host has no name
 and leaves nothing behind: it is gone with its last process, however that one ends.
 
-Linux only. Made by root, or by anyone who may make user namespaces.
+Linux only. Made by root, or by anyone who may make user namespaces, which a process with threads
+cannot: this module imports nothing that could start one.
 """
 
 from __future__ import annotations
@@ -19,13 +20,8 @@ import os
 import signal
 import socket
 import struct
-import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-from sam2_ros.evaluate.errors import BenchmarkError
 
 #: Of Ethernet, in bytes.
 MTU = 1500
@@ -48,27 +44,8 @@ _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454ca, 0x1, 0x1000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True)
-class Host:
-    """A host that is to be: its IPv4 address, and the socket that its device is sent through."""
-
-    address: str
-    socket: int
-
-    def command(self, command: Sequence[str]) -> list[str]:
-        """Return what starts ``command`` on the host; ``socket`` must be passed on to it."""
-        return [sys.executable, '-m', __name__, self.address, str(self.socket), *command]
-
-
-def require_hosts() -> None:
-    """:raises BenchmarkError: no host can be made here; tells what is needed."""
-    ours, its = socket.socketpair()
-    with ours, its:
-        tried = subprocess.run(
-            Host('192.0.2.1', its.fileno()).command(['true']), pass_fds=[its.fileno()],
-            stderr=subprocess.PIPE, text=True, check=False)
-    if tried.returncode:
-        raise BenchmarkError(tried.stderr.strip().splitlines()[-1])
+class HostError(Exception):
+    """No host can be made here; says what is needed."""
 
 
 def end_with_parent(number: signal.Signals) -> None:
@@ -83,7 +60,7 @@ def enter_host(address: str) -> int:
     Returns the open TUN device: each read of it is an IP packet that leaves the host, each write
     one that comes.
 
-    :raises BenchmarkError: this user or this system may not; tells what is needed.
+    :raises HostError: this user or this system may not; tells what is needed.
     """
     _unshare()
     _mount_own_shared_memory()
@@ -105,14 +82,14 @@ def _unshare() -> None:
         return
     # Without root, a user namespace gives the right to the others.
     if _libc.unshare(spaces | _CLONE_NEWUSER) != 0:
-        raise BenchmarkError(f'no network namespace can be made ({_last_error()}): {_NEEDED}')
+        raise HostError(f'no network namespace can be made ({_last_error()}): {_NEEDED}')
     try:
         for file, line in (
                 ('setgroups', 'deny'), ('uid_map', f'{user} {user} 1'),
                 ('gid_map', f'{group} {group} 1')):
             Path('/proc/self', file).write_text(line, encoding='ascii')
     except OSError as error:
-        raise BenchmarkError(
+        raise HostError(
             f'no user namespace can be made ({error.strerror}): {_NEEDED}') from None
 
 
@@ -120,7 +97,7 @@ def _mount_own_shared_memory() -> None:
     # Private first: else the mount would show on the host below.
     if (_libc.mount(None, b'/', None, _MS_REC | _MS_PRIVATE, None) != 0
             or _libc.mount(b'tmpfs', b'/dev/shm', b'tmpfs', 0, None) != 0):
-        raise BenchmarkError(f'/dev/shm: no own one can be mounted ({_last_error()}): {_NEEDED}')
+        raise HostError(f'/dev/shm: no own one can be mounted ({_last_error()}): {_NEEDED}')
 
 
 def _open_device() -> int:
@@ -128,7 +105,7 @@ def _open_device() -> int:
         device = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK)
         fcntl.ioctl(device, _TUNSETIFF, _request(struct.pack('h', _IFF_TUN | _IFF_NO_PI)))
     except OSError as error:
-        raise BenchmarkError(
+        raise HostError(
             f'{_TUN}: cannot be used ({error.strerror}): a host of its own needs this device '
             '(modprobe tun; in a container --device /dev/net/tun) and the right to write to it'
         ) from None
@@ -165,7 +142,7 @@ def main() -> None:
     address, number, *command = sys.argv[1:]
     try:
         device = enter_host(address)
-    except BenchmarkError as error:
+    except HostError as error:
         sys.exit(str(error))
     with socket.socket(fileno=int(number)) as hand_over:
         socket.send_fds(hand_over, [b'\0'], [device])

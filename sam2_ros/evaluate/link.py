@@ -1,170 +1,55 @@
 # Copyright 2026 The sam2_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""
-A link between two hosts, with delay, jitter, limited bandwidth and a bounded queue.
-
-This module is the process that carries the packets (``main``), and what starts it (``Link``). It
-does what ``tc netem`` does in kernels that have it, which those of many clouds and containers do
-not; and it counts what it carried.
-"""
+"""Two hosts on this machine, and a link between them."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
-import os
-import random
-import re
-import select
-import signal
 import socket
 import subprocess
 import sys
-import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
+from sam2_ros.evaluate import host, link_probe, link_process
 from sam2_ros.evaluate.errors import BenchmarkError
-from sam2_ros.evaluate.host import Host, end_with_parent
+from sam2_ros.evaluate.link_probe import PACKET, LinkFigures
+from sam2_ros.evaluate.link_process import LinkOptions, Traffic
 
 #: Addresses of the two hosts, from a network that is for examples (RFC 5737).
 ADDRESSES = ('192.0.2.1', '192.0.2.2')
-#: Seconds in which jitter changes: about as long as the burst of somebody else that causes it.
-JITTER_TIME = 0.05
-#: Bits a second, seconds, packets; beyond these a link carries no images.
-SLOWEST, LONGEST_DELAY, SHORTEST_QUEUE = 100e3, 10.0, 10
 #: Seconds; the link counts while it carries.
 ANSWER_TIMEOUT = 10.0
-_TIMES = {'us': 1e-6, 'ms': 1e-3, 's': 1.0}
-_RATES = {'kbit': 1e3, 'mbit': 1e6, 'gbit': 1e9}
-#: Packets that are read before those that are due are written.
-_BATCH = 64
-_LARGEST_PACKET = 65536
+#: Seconds for an answer to a probe, beside its travel.
+_PATIENCE = 2.0
+#: Seconds that a train of packets takes at the rate asked for, and its packets: least and most.
+_TRAIN_TIME, _TRAIN_SHORTEST, _TRAIN_LONGEST = 0.2, 10, 500
 
 
 @dataclass(frozen=True)
-class LinkOptions:
-    """
-    What a link does to packets, each way for itself.
+class Host:
+    """A host that is to be: its IPv4 address, and the socket that its device is sent through."""
 
-    ``delay``: seconds that each packet takes; ``jitter``: standard deviation of the delay, which
-    changes within ``JITTER_TIME`` and never reorders packets; ``rate``: bits a second of IP
-    packets; ``queue``: packets that may wait for their transmission, others are dropped.
-    """
+    address: str
+    socket: int
 
-    delay: float = 0.0
-    jitter: float = 0.0
-    rate: float = math.inf
-    queue: int = 1000
-
-    @classmethod
-    def parse(cls, text: str) -> LinkOptions:
-        """
-        Read ``delay=20ms,jitter=5ms,rate=100mbit,queue=1000``; what is left out is not limited.
-
-        :raises ValueError: the text is no such list; says what is wrong.
-        """
-        values: dict[str, float] = {}
-        for part in text.split(','):
-            key, _, value = part.strip().partition('=')
-            if key in values:
-                raise ValueError(f'"{key}" is there twice')
-            if key in ('delay', 'jitter'):
-                values[key] = _quantity(key, value, _TIMES, '20ms')
-            elif key == 'rate':
-                values[key] = _quantity(key, value, _RATES, '100mbit')
-            elif key == 'queue' and value.isdecimal() and int(value) >= SHORTEST_QUEUE:
-                values[key] = int(value)
-            else:
-                raise ValueError(
-                    f'"{part.strip()}" is none of delay=20ms, jitter=5ms, rate=100mbit and '
-                    f'queue=1000 (packets, {SHORTEST_QUEUE} or more)')
-        return cls(**values)  # type: ignore[arg-type]  # queue is an int
-
-    def travel(self, size: int) -> float:
-        """Return seconds that so many bytes take at most; jitter above four deviations is rare."""
-        return self.delay + 4.0 * self.jitter + 8 * size / self.rate
-
-    def __str__(self) -> str:
-        rate = 'any' if math.isinf(self.rate) else f'{self.rate / 1e6:g} Mbit/s'
-        return (f'delay {1e3 * self.delay:g} ms and jitter {1e3 * self.jitter:g} ms each way, rate '
-                f'{rate}, queue {self.queue} packets')
+    def command(self, command: Sequence[str]) -> list[str]:
+        """Return what starts ``command`` on the host; ``socket`` must be passed on to it."""
+        return [sys.executable, '-m', host.__name__, self.address, str(self.socket), *command]
 
 
-@dataclass
-class Traffic:
-    """
-    What went one way: packets and bytes, packets dropped by the full queue, seconds.
-
-    ``waited``: in the queue, all packets together, and the longest; ``late``: what the carrying
-    process added since it was not there in time, the same.
-    """
-
-    packets: int = 0
-    bytes: int = 0
-    dropped: int = 0
-    waited: float = 0.0
-    waited_longest: float = 0.0
-    late: float = 0.0
-    late_longest: float = 0.0
-
-
-class Way:
-    """One direction of a link. Times are seconds of one clock, which never goes back."""
-
-    def __init__(self, options: LinkOptions, seed: int) -> None:
-        self.traffic = Traffic()
-        self._options = options
-        self._random = random.Random(seed)
-        self._queue: deque[float] = deque()
-        self._flying: deque[tuple[float, bytes]] = deque()
-        self._free = 0.0
-        self._jitter, self._jittered = 0.0, -math.inf
-
-    def send(self, packet: bytes, now: float) -> None:
-        """Take a packet, or drop it."""
-        while self._queue and self._queue[0] <= now:
-            self._queue.popleft()
-        if len(self._queue) >= self._options.queue:
-            self.traffic.dropped += 1
-            return
-        begin = max(now, self._free)
-        self._free = begin + 8 * len(packet) / self._options.rate
-        self._queue.append(self._free)
-        arrival = self._free + max(0.0, self._options.delay + self._next_jitter(self._free))
-        if self._flying:
-            arrival = max(arrival, self._flying[-1][0])
-        self._flying.append((arrival, packet))
-        self.traffic.packets += 1
-        self.traffic.bytes += len(packet)
-        self.traffic.waited += begin - now
-        self.traffic.waited_longest = max(self.traffic.waited_longest, begin - now)
-
-    @property
-    def due(self) -> float:
-        """When the next packet arrives; infinite: none is on its way."""
-        return self._flying[0][0] if self._flying else math.inf
-
-    def arrive(self, now: float) -> Iterator[bytes]:
-        """Yield the packets that have arrived, in their order."""
-        while self._flying and self._flying[0][0] <= now:
-            due, packet = self._flying.popleft()
-            self.traffic.late += now - due
-            self.traffic.late_longest = max(self.traffic.late_longest, now - due)
-            yield packet
-
-    def _next_jitter(self, now: float) -> float:
-        """Return seconds beside the delay: normally distributed, and close to the last ones."""
-        if not self._options.jitter:
-            return 0.0
-        kept = math.exp(-(now - self._jittered) / JITTER_TIME)
-        self._jittered = now
-        self._jitter = kept * self._jitter + self._random.gauss(
-            0.0, self._options.jitter * math.sqrt(1.0 - kept * kept))
-        return self._jitter
+def require_hosts() -> None:
+    """:raises BenchmarkError: no host can be made here; tells what is needed."""
+    ours, its = socket.socketpair()
+    with ours, its:
+        tried = subprocess.run(
+            Host(ADDRESSES[0], its.fileno()).command(['true']), pass_fds=[its.fileno()],
+            stderr=subprocess.PIPE, text=True, check=False)
+    if tried.returncode:
+        raise BenchmarkError(tried.stderr.strip().splitlines()[-1])
 
 
 class Link:
@@ -184,10 +69,11 @@ class Link:
             Host(address, ours.fileno())
             for address, (ours, _) in zip(ADDRESSES, self._sockets, strict=True)]
         numbers = [its_control.fileno(), *(its.fileno() for _, its in self._sockets)]
+        document = json.dumps(dataclasses.asdict(self.options))
         # In a session of its own: Ctrl-C is for the benchmark, which then ends the process.
         self._process = subprocess.Popen(
-            [sys.executable, '-m', __name__, json.dumps(dataclasses.asdict(self.options)),
-             *map(str, numbers)], pass_fds=numbers, start_new_session=True)
+            [sys.executable, '-m', link_process.__name__, document, *map(str, numbers)],
+            pass_fds=numbers, start_new_session=True)
         for each in (its_control, *(its for _, its in self._sockets)):
             each.close()
         self._answers = self._control.makefile('rb')
@@ -217,64 +103,27 @@ class Link:
             raise BenchmarkError(f'the link between the hosts has failed ({error})') from None
 
 
-def carry(options: LinkOptions, ends: tuple[int, int], control: socket.socket) -> None:
+def probe_link(options: LinkOptions) -> LinkFigures:
     """
-    Carry packets between two open devices until ``control`` is closed at the other side.
+    Measure a link that is made for that; takes some seconds.
 
-    Each byte that comes there is answered with a line of JSON: the ``Traffic`` of both ways.
+    :raises BenchmarkError: there can be no such link here, or nothing gets through it.
     """
-    ways = tuple(Way(options, seed) for seed in range(2))
-    sources: list[int | socket.socket] = [*ends, control]
-    while True:
-        timeout = min(way.due for way in ways) - time.monotonic()
-        ready = select.select(
-            sources, [], [], None if math.isinf(timeout) else max(0.0, timeout))[0]
-        for way, end in zip(ways, ends, strict=True):
-            if end in ready:
-                for packet in _read(end):
-                    way.send(packet, time.monotonic())
-        for way, end in zip(ways, reversed(ends), strict=True):
-            for packet in way.arrive(time.monotonic()):
-                os.write(end, packet)
-        if control in ready:
-            if not control.recv(1):
-                return
-            traffic = [dataclasses.asdict(way.traffic) for way in ways]
-            control.sendall(json.dumps(traffic).encode() + b'\n')
-
-
-def _read(end: int) -> Iterator[bytes]:
-    for _ in range(_BATCH):
-        try:
-            yield os.read(end, _LARGEST_PACKET)
-        except BlockingIOError:
-            return
-
-
-def _quantity(key: str, text: str, units: dict[str, float], example: str) -> float:
-    found = re.fullmatch(r'(\d+(?:\.\d+)?)([a-z]+)', text)
-    if found is None or found[2] not in units:
-        raise ValueError(
-            f'{key}={text}: a number and one of {", ".join(units)}, such as {key}={example}')
-    value = float(found[1]) * units[found[2]]
-    if key == 'rate' and value < SLOWEST:
-        raise ValueError(f'{key}={text}: an image would take minutes; 100kbit or more')
-    if key != 'rate' and value > LONGEST_DELAY:
-        raise ValueError(f'{key}={text}: 10s at most')
-    return value
-
-
-def main() -> None:
-    """Wait for the devices of both hosts, then carry packets between them."""
-    end_with_parent(signal.SIGKILL)
-    options, control, *hosts = sys.argv[1:]
-    ends = []
-    for number in hosts:
-        with socket.socket(fileno=int(number)) as hand_over:
-            ends += socket.recv_fds(hand_over, 1, 1)[1]
-    carry(LinkOptions(**json.loads(options)), (ends[0], ends[1]),
-          socket.socket(fileno=int(control)))
-
-
-if __name__ == '__main__':
-    main()
+    train = min(_TRAIN_LONGEST, options.queue - 1)  # and what follows it
+    if not math.isinf(options.rate):
+        train = min(train, max(_TRAIN_SHORTEST, int(_TRAIN_TIME * options.rate / (8 * PACKET))))
+    patience = _PATIENCE + 2 * options.travel(train * PACKET)
+    command = [sys.executable, '-m', link_probe.__name__]
+    with Link(options) as link:
+        near, far = link.hosts
+        with subprocess.Popen(
+                far.command([*command, 'echo', far.address]), pass_fds=[far.socket]) as echo:
+            try:
+                found = subprocess.run(
+                    near.command([*command, 'probe', far.address, str(train), str(patience)]),
+                    pass_fds=[near.socket], capture_output=True, text=True, check=False)
+            finally:
+                echo.kill()
+    if found.returncode:
+        raise BenchmarkError(f'the link cannot be probed: {found.stderr.strip().splitlines()[-1]}')
+    return LinkFigures(**json.loads(found.stdout))

@@ -1,36 +1,25 @@
 # Copyright 2026 The sam2_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""
-What a link really does to packets, as seen from its two hosts.
-
-This module is what runs on them (``main``), and what starts it (``probe_link``).
-"""
+"""What a link really does to packets, as seen by a process on each of its hosts."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import socket
 import statistics
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 
-from sam2_ros.evaluate.errors import BenchmarkError
-from sam2_ros.evaluate.link import ADDRESSES, Link, LinkOptions
-
 #: Pings, and seconds between them: long enough that the jitter has changed; trains of packets.
 PINGS, PING_PERIOD, TRAINS = 40, 0.05, 3
 #: Bytes of an IP packet of a train, and of that IP's and UDP's heads.
-_PACKET, _HEADS = 1500, 28
-#: Seconds that a train takes at the rate that is asked for, and its packets at least and at most.
-_TRAIN_TIME, _TRAIN_SHORTEST, _TRAIN_LONGEST = 0.2, 10, 500
+PACKET, _HEADS = 1500, 28
 #: What is no ping.
 _REACH, _END = b'reach', b'end'
-#: Seconds for two processes to start on a busy machine, and for an answer beside its travel.
-_START_TIMEOUT, _PATIENCE = 20.0, 2.0
+#: Seconds for two processes to start on a busy machine.
+_START_TIMEOUT = 20.0
 _PORT = 7  # echo
 
 
@@ -47,39 +36,14 @@ class LinkFigures:
                 f'{1e3 * self.round_trip_deviation:.1f} ms; {self.rate / 1e6:.1f} Mbit/s')
 
 
-def probe_link(options: LinkOptions) -> LinkFigures:
-    """
-    Measure a link that is made for that; takes some seconds.
-
-    :raises BenchmarkError: there can be no such link here, or nothing gets through it.
-    """
-    train = min(_TRAIN_LONGEST, options.queue - 1)  # and what follows it
-    if not math.isinf(options.rate):
-        train = min(train, max(_TRAIN_SHORTEST, int(_TRAIN_TIME * options.rate / (8 * _PACKET))))
-    patience = _PATIENCE + 2 * options.travel(train * _PACKET)
-    command = [sys.executable, '-m', __name__]
-    with Link(options) as link:
-        near, far = link.hosts
-        with subprocess.Popen(far.command([*command, 'echo']), pass_fds=[far.socket]) as echo:
-            try:
-                found = subprocess.run(
-                    near.command([*command, 'probe', str(train), str(patience)]),
-                    pass_fds=[near.socket], capture_output=True, text=True, check=False)
-            finally:
-                echo.kill()
-    if found.returncode:
-        raise BenchmarkError(f'the link cannot be probed: {found.stderr.strip().splitlines()[-1]}')
-    return LinkFigures(**json.loads(found.stdout))
-
-
-def _echo() -> None:
+def _echo(address: str) -> None:
     """Send back what comes; a train of packets as its length and when its ends came."""
     arrivals: list[float] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
-        port.bind((ADDRESSES[1], _PORT))
+        port.bind((address, _PORT))
         while True:
-            packet, sender = port.recvfrom(_PACKET)
-            if len(packet) == _PACKET - _HEADS:
+            packet, sender = port.recvfrom(PACKET)
+            if len(packet) == PACKET - _HEADS:
                 arrivals.append(time.monotonic())
             elif packet == _END and arrivals:
                 port.sendto(json.dumps([len(arrivals), arrivals[0], arrivals[-1]]).encode(), sender)
@@ -88,9 +52,9 @@ def _echo() -> None:
                 port.sendto(packet, sender)
 
 
-def _probe(train: int, patience: float) -> LinkFigures:
+def _probe(address: str, train: int, patience: float) -> LinkFigures:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
-        port.connect((ADDRESSES[1], _PORT))
+        port.connect((address, _PORT))
         _reach(port)
         port.settimeout(patience)
         trips = []
@@ -98,7 +62,7 @@ def _probe(train: int, patience: float) -> LinkFigures:
             begin = time.monotonic()
             ping = str(number).encode()
             port.send(ping)
-            while port.recv(_PACKET) != ping:
+            while port.recv(PACKET) != ping:
                 pass  # of _reach
             trips.append(time.monotonic() - begin)
             time.sleep(PING_PERIOD)
@@ -113,7 +77,7 @@ def _reach(port: socket.socket) -> None:
     while True:
         try:
             port.send(_REACH)
-            port.recv(_PACKET)
+            port.recv(PACKET)
             return
         except OSError:  # nobody listens yet, or the answer is on its way
             if time.monotonic() > end:
@@ -123,25 +87,23 @@ def _reach(port: socket.socket) -> None:
 
 def _rate(port: socket.socket, train: int) -> float:
     for _ in range(train):
-        port.send(bytes(_PACKET - _HEADS))
+        port.send(bytes(PACKET - _HEADS))
     port.send(_END)
-    count, first, last = json.loads(port.recv(_PACKET))
-    return float(8 * _PACKET * (count - 1) / (last - first))
+    count, first, last = json.loads(port.recv(PACKET))
+    return float(8 * PACKET * (count - 1) / (last - first))
 
 
-def main() -> int:
-    """Be one of the two ends."""
-    what, *arguments = sys.argv[1:]
+def main() -> None:
+    """Be one of the two ends: ``echo ADDRESS``, or ``probe ADDRESS TRAIN PATIENCE``."""
+    what, address, *arguments = sys.argv[1:]
     if what == 'echo':
-        _echo()
+        _echo(address)
     train, patience = arguments
     try:
-        print(json.dumps(dataclasses.asdict(_probe(int(train), float(patience)))))
+        print(json.dumps(dataclasses.asdict(_probe(address, int(train), float(patience)))))
     except OSError as error:
-        print(f'nothing gets through ({error})', file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(f'nothing gets through ({error})')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

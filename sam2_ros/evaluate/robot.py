@@ -23,7 +23,8 @@ from typing import Any
 
 from sam2_ros.evaluate.camera import CameraFacts
 from sam2_ros.evaluate.errors import BenchmarkError
-from sam2_ros.evaluate.host import Host, end_with_parent
+from sam2_ros.evaluate.host import end_with_parent
+from sam2_ros.evaluate.link import Host
 
 #: Seconds; the robot gives its node ten to end.
 END_TIMEOUT = 20.0

@@ -29,7 +29,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from sam2_ros.evaluate.camera import CameraFacts, to_jpeg
 from sam2_ros.evaluate.errors import BenchmarkError
-from sam2_ros.evaluate.host import Host
+from sam2_ros.evaluate.link import Host
 from sam2_ros.evaluate.machine import peak_memory
 from sam2_ros.evaluate.scene import make_prompts
 from sam2_ros.evaluate.tracking import MODEL_STAGES, STAGES

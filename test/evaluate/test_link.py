@@ -22,9 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2_ros.evaluate.errors import BenchmarkError
-from sam2_ros.evaluate.host import Host, require_hosts
-from sam2_ros.evaluate.link import JITTER_TIME, LinkOptions, Way, carry
-from sam2_ros.evaluate.link_probe import probe_link
+from sam2_ros.evaluate.link import Host, probe_link, require_hosts
+from sam2_ros.evaluate.link_process import JITTER_TIME, LinkOptions, Way, carry
 
 #: Seconds; nothing here takes this long.
 TIMEOUT = 60.0
@@ -96,7 +95,8 @@ def test_any_packets(
 ) -> None:
     """None is reordered, faster than the rate, or neither carried nor dropped."""
     way = Way(LinkOptions(delay, jitter, rate, queue), seed=1)
-    now, sent = 0.0, []
+    now = 0.0
+    sent: list[tuple[float, int]] = []
     for pause, size in packets:
         now += pause
         dropped = way.traffic.dropped
