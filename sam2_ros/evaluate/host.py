@@ -23,7 +23,7 @@ import struct
 import sys
 from pathlib import Path
 
-#: Of Ethernet, in bytes.
+#: Of Ethernet and of a TUN device, in bytes.
 MTU = 1500
 #: Packets that wait until the link has read them; the link has its own queue, whose drops count.
 DEVICE_QUEUE = 10_000
@@ -36,10 +36,11 @@ _NEEDED = ('a host of its own needs root (in a container --privileged) or a syst
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x20000, 0x10000000, 0x40000000
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _PR_SET_PDEATHSIG = 1
-_SIOCSIFADDR, _SIOCSIFNETMASK, _SIOCSIFMTU, _SIOCSIFTXQLEN = 0x8916, 0x891c, 0x8922, 0x8943
-_SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
+_SIOCSIFADDR, _SIOCSIFNETMASK, _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8916, 0x891c, 0x8913, 0x8914
 _IFF_UP = 0x1
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454ca, 0x1, 0x1000
+# <linux/netlink.h>, rtnetlink.h, if_link.h
+_NLM_F_REQUEST, _NLM_F_ACK, _RTM_NEWLINK, _IFLA_TXQLEN = 0x1, 0x4, 16, 13
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -69,9 +70,8 @@ def enter_host(address: str) -> int:
         _bring_up(control, 'lo')
         _set(control, _SIOCSIFADDR, _socket_address(address))
         _set(control, _SIOCSIFNETMASK, _socket_address('255.255.255.0'))
-        _set(control, _SIOCSIFMTU, struct.pack('i', MTU))
-        _set(control, _SIOCSIFTXQLEN, struct.pack('i', DEVICE_QUEUE))
         _bring_up(control, _DEVICE)
+    _lengthen_queue()
     return device
 
 
@@ -117,6 +117,19 @@ def _bring_up(control: socket.socket, interface: str) -> None:
     request = struct.pack('16sh22x', name, 0)
     flags = struct.unpack('16xh22x', fcntl.ioctl(control, _SIOCGIFFLAGS, request))[0]
     fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack('16sh22x', name, flags | _IFF_UP))
+
+
+def _lengthen_queue() -> None:
+    """Give the device its ``DEVICE_QUEUE``, by netlink: the ioctl is for the real root alone."""
+    attribute = struct.pack('HHI', 8, _IFLA_TXQLEN, DEVICE_QUEUE)
+    message = struct.pack('BxHiII', 0, 0, socket.if_nametoindex(_DEVICE), 0, 0) + attribute
+    header = struct.pack(
+        'IHHII', 16 + len(message), _RTM_NEWLINK, _NLM_F_REQUEST | _NLM_F_ACK, 0, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
+        netlink.send(header + message)
+        error = struct.unpack_from('i', netlink.recv(4096), 16)[0]
+    if error:
+        raise HostError(f'the queue of {_TUN} cannot be set ({os.strerror(-error)}): {_NEEDED}')
 
 
 def _set(control: socket.socket, what: int, value: bytes) -> None:

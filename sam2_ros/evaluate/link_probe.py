@@ -20,7 +20,7 @@ PACKET, _HEADS = 1500, 28
 _REACH, _END = b'reach', b'end'
 #: Seconds for two processes to start on a busy machine.
 _START_TIMEOUT = 20.0
-_PORT = 7  # echo
+_PORT = 9007
 
 
 @dataclass(frozen=True)
