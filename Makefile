@@ -15,6 +15,8 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # speed does not depend on the weights, so random ones do
 BENCH_BUNDLE ?= build/benchmark/sam2.1_tiny
+# results are never overwritten, so that --compare has something to hold new ones against
+BENCH_OUTPUT := output/benchmark_$(shell date +%Y%m%d_%H%M%S)
 # other weights for the model that comes with the package: make bundle CHECKPOINT=runs/sam2_nano/best.pt
 CHECKPOINT ?= $(shipped)
 
@@ -38,9 +40,11 @@ demo: build  ## photographs, a clip and clicks for the node: output/demo
 test: setup build  ## all tests
 	@$(in_environment) pytest $(PYTEST_ARGS)
 
-bench: $(BENCH_BUNDLE)/manifest.json  ## latency and memory of SAM 2.1 tiny beside PyTorch, into output/benchmark
-	@$(in_environment) sam2-ros benchmark $(BENCH_BUNDLE) --provider cpu --against-pytorch --ros \
-	  --output output/benchmark $(BENCH_ARGS)
+bench: $(BENCH_BUNDLE)/manifest.json  ## latency and memory of SAM 2.1 tiny beside PyTorch, and of the node, into output/
+	@$(in_environment) sam2-ros benchmark $(BENCH_BUNDLE) --provider cpu --pytorch \
+	  --output $(BENCH_OUTPUT) $(BENCH_ARGS)
+	@$(in_environment) sam2-ros benchmark $(BENCH_BUNDLE) --provider cpu --ros \
+	  --output $(BENCH_OUTPUT)_node $(BENCH_ARGS)
 
 $(BENCH_BUNDLE)/manifest.json: $(exporter) | setup build
 	@$(in_environment) sam2-ros export --model sam2.1_tiny --random-weights --force --output $(BENCH_BUNDLE)

@@ -5,26 +5,31 @@
 from __future__ import annotations
 
 import json
-import os
+import time
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sam2_ros.evaluate import tracking
-from sam2_ros.evaluate.cold_start import Order, cold_start
+from sam2_ros.evaluate.bundles import describe_bundle
+from sam2_ros.evaluate.compare import Comparison, compare, read_old
+from sam2_ros.evaluate.entrants import enter
 from sam2_ros.evaluate.errors import BenchmarkError
-from sam2_ros.evaluate.machine import describe_machine, usable_cores
-from sam2_ros.evaluate.parts import NodeFacts
-from sam2_ros.evaluate.plots import plot_runs
-from sam2_ros.evaluate.report import Report
-from sam2_ros.evaluate.scene import make_picture
-from sam2_ros.evaluate.works import Segmentation, Setting, Tracking, Work, progress
-from sam2_ros.model.bundle import Bundle
-from sam2_ros.model.providers import ProviderOptions
-from sam2_ros.model.segmenter import ImageSegmenter
+from sam2_ros.evaluate.experiment import Experiment, Readings, Turn
+from sam2_ros.evaluate.experiments import LOCAL
+from sam2_ros.evaluate.machine import LOAD, describe_machine, usable_cores
+from sam2_ros.evaluate.node_experiments import THROUGH_NODE
+from sam2_ros.evaluate.plots import plot_counts, plot_runs
+from sam2_ros.evaluate.progress import progress
+from sam2_ros.evaluate.report import TITLES, Report
+from sam2_ros.evaluate.result_folder import FIGURES_FILE, REPORT_FILE, ResultFolder
+from sam2_ros.evaluate.samples import Samples
+from sam2_ros.evaluate.setting import CAMERA, COLD_START, OBJECTS, POINTS, TRACKING, Setting
 
-#: Names of the files in the output folder; each part has a plot.
-JSON_FILE, TABLE_FILE, PLOT_FILE = 'benchmark.json', 'table.txt', '{}.png'
+FORMAT_VERSION = 3
+#: Name of an experiment's plot.
+PLOT_FILE = '{}.png'
 
 
 @dataclass(frozen=True)
@@ -32,126 +37,187 @@ class BenchmarkOptions:
     """
     What to measure.
 
-    ``picture_size``: (width, height) of the camera's picture; ``threads``: 0 = one per core;
-    ``tracked_frames``: runs of tracking, 0 = none, None = as many as are usual if the bundle can
-    track; ``against_pytorch``: the official modules as well, from ``checkpoint`` if the manifest
-    does not tell the weights; ``ros``: the running node as well, with a camera of ``camera_rate``
-    images a second.
+    ``providers``: each of them runs every bundle; ``checkpoints``: of the official code, which is
+    measured unless it is None; ``threads``: 0 = one per core; ``picture_size``: (width, height) of
+    the camera's picture; ``experiments``: names, None: all that are possible; ``runs``: of single
+    images, in every repetition; ``tracked_frames``: of tracking; ``time_limit``: seconds after
+    which an experiment's repetition ends, None: never; ``ros``: the running node instead of this
+    process; ``camera_rate``: images a second; ``compare``: figures of an earlier benchmark.
     """
 
-    bundle: Path
+    bundles: Sequence[Path]
     output: Path
-    provider: str = 'auto'
+    providers: Sequence[str] = ('auto',)
+    checkpoints: Sequence[Path] | None = None
     threads: int = 0
     picture_size: tuple[int, int] = (1280, 720)
+    experiments: Sequence[str] | None = None
     runs: int = 30
-    tracked_frames: int | None = None
-    against_pytorch: bool = False
-    checkpoint: Path | None = None
+    tracked_frames: int = 10
+    repetitions: int = 1
+    time_limit: float | None = None
     ros: bool = False
     camera_rate: float = 30.0
+    compare: Path | None = None
+    ratio: float = 1.2
+    resume: bool = False
 
 
 class Benchmark:
     """
     A benchmark that is prepared, so that what is wrong is said before anything is measured.
 
-    :raises Sam2RosError: the bundle, the provider, the weights or the output folder are not
-        what they must be.
+    Its record of a run: ``experiment``, ``repetition``, ``run``, ``contender``, ``seconds`` by
+    stage, ``bytes`` and ``notes`` where there are any. One that says that a repetition ended by
+    its time limit has a ``key`` alone.
+
+    :raises Sam2RosError: a bundle, a provider, weights, an experiment, the earlier benchmark or
+        the output folder is not what it must be.
     :raises ModuleNotFoundError: what a wanted measurement needs is not installed.
     """
 
     def __init__(self, options: BenchmarkOptions) -> None:
-        bundle = Bundle.load(options.bundle)
-        tracked_frames = _tracked_frames(bundle, options.tracked_frames)
-        _make_folder(options.output)
-        threads = options.threads or usable_cores()
-        # Loaded to see whether and by what it can be run.
-        provider = ImageSegmenter(
-            bundle, options.provider, ProviderOptions(threads=threads)).provider
-        model = _official_model(bundle, provider, options) if options.against_pytorch else None
-        setting = Setting(
-            bundle, provider, threads, make_picture(*options.picture_size), model,
-            options.output if options.ros else None)
         self._options = options
-        self._works: list[Work] = [Segmentation(setting, options.runs)]
-        if tracked_frames:
-            self._works.append(Tracking(setting, tracked_frames, options.camera_rate))
-        self.report = Report(
-            bundle, provider, threads, options.picture_size, describe_machine(),
-            [work.part for work in self._works])
+        self._old = None if options.compare is None else read_old(options.compare)
+        if options.ros and options.checkpoints is not None:
+            raise BenchmarkError('the node has no PyTorch beside it: either --ros or --pytorch')
+        threads = options.threads or usable_cores()
+        entrants, officials = enter(
+            options.bundles, options.providers, threads, options.checkpoints)
+        self._setting = Setting(
+            entrants, officials, threads, options.picture_size, options.runs,
+            options.tracked_frames, options.output if options.ros else None, options.camera_rate)
+        self._experiments = _experiments(options.experiments, self._setting)
+        self.machine = describe_machine()
+        self._settings = self._describe()
+        self.folder = ResultFolder(options.output, self._settings, options.resume)
+        #: All that was wanted is measured.
+        self.complete = False
 
     def run(self) -> None:
-        """Measure into ``report``; Ctrl-C leaves there what is done."""
-        for work in self._works:
-            self._start_processes(work)
-            # The node has the machine for itself: nothing of them is left by then.
-            work.run_stages()
-            if work.node is not None:
-                _run_node(work)
-        self.report.complete = True
+        """Measure what is not measured yet; Ctrl-C leaves what is done in the folder."""
+        for repetition in range(1, self._options.repetitions + 1):
+            for experiment in self._experiments:
+                self._repeat(experiment, repetition)
+        self.complete = True
 
-    def _start_processes(self, work: Work) -> None:
-        part, report = work.part, self.report
-        order = Order(part.name, self._options.bundle, report.provider, report.threads,
-                      report.picture_size, part.objects[-1])
-        with progress(f'{part.name}: cold start', work.processes) as step:
-            for _ in range(work.processes):
-                part.cold_starts.append(cold_start(order))
-                step()
+    def write(self) -> Comparison | None:
+        """
+        Write report, figures and plots; returns the comparison, if there is something to compare.
 
-    def write(self) -> None:
-        """Write table, JSON and plots to the output folder; :raises BenchmarkError: cannot."""
-        folder, report = self._options.output, self.report
-        manifest = report.bundle.manifest
-        try:
-            (folder / TABLE_FILE).write_text(report.to_text() + '\n', encoding='utf-8')
-            (folder / JSON_FILE).write_text(
-                json.dumps(report.to_json(), indent=1) + '\n', encoding='utf-8')
-            for part in report.parts:
-                plot_runs(
-                    part.samples, f'{part.name}: {manifest.model} {manifest.image_size} '
-                    f'{manifest.precision}, {report.provider}, {report.threads} threads',
-                    folder / PLOT_FILE.format(part.name))
-        except OSError as error:
-            raise BenchmarkError(
-                f'{folder}: cannot be written to ({error.strerror or error})') from None
+        :raises Sam2RosError: a file cannot be written, or nothing can be compared.
+        """
+        samples = Samples(self.folder.records())
+        report = Report(self._setting, self.machine, samples)
+        document = {
+            'format_version': FORMAT_VERSION, 'complete': self.complete, 'machine': self.machine,
+            'threads': self._setting.threads, 'settings': self._settings,
+            'figures': report.figures()}
+        self.folder.write(FIGURES_FILE, json.dumps(document, indent=1) + '\n')
+        plots = self._plot(samples)
+        parts = ['# Benchmark', report.heading()]
+        if not self.complete:
+            parts.insert(1, '**INCOMPLETE: not all that was wanted is measured.**')
+        for experiment in sorted(samples.experiments, key=_place):
+            parts.append(report.section(experiment))
+            if experiment in plots:
+                parts.append(f'![{experiment}]({plots[experiment]})')
+        parts.append(report.ending())
+        comparison = None
+        if self._old is not None and self._options.compare is not None and samples.experiments:
+            comparison = compare(document, self._old, self._options.compare, self._options.ratio)
+            parts.append(comparison.to_markdown())
+        self.folder.write(REPORT_FILE, '\n\n'.join(filter(None, parts)) + '\n')
+        return comparison
+
+    def _repeat(self, experiment: Experiment, repetition: int) -> None:
+        """Measure what is left of one repetition of an experiment."""
+        limit, done = self._options.time_limit, self.folder.done
+        ended = f'{experiment.name}/{repetition}/ended after {limit:g} s' if limit else None
+        turns = experiment.turns
+        todo = [turn for turn in turns if _key(experiment, repetition, turn) not in done]
+        if not todo or ended in done:
+            return
+        name = experiment.name
+        if self._options.repetitions > 1:
+            name += f' {repetition}/{self._options.repetitions}'
+        begin = None
+        with progress(name, len(turns), len(turns) - len(todo)) as bar, \
+                closing(experiment.measure(todo)) as measured:
+            for turn, readings in measured:
+                self.folder.add(_record(experiment, repetition, turn, readings))
+                bar.update()
+                begin = begin or time.monotonic()  # the models are loaded
+                if limit and ended and time.monotonic() - begin > limit:
+                    self.folder.add({'key': ended})
+                    break
+
+    def _plot(self, samples: Samples) -> dict[str, str]:
+        """Write the plots; return their names by experiment."""
+        threads, (width, height) = self._setting.threads, self._setting.picture_size
+        plots = {}
+        for experiment in samples.experiments:
+            if experiment == COLD_START:
+                continue
+            plots[experiment] = PLOT_FILE.format(experiment)
+            title = TITLES.get(experiment, experiment)
+            plot = plot_counts if experiment in (POINTS, OBJECTS) else plot_runs
+            try:
+                plot(samples.series(experiment), f'{title}\n{width}x{height}, {threads} threads',
+                     self.folder.path / plots[experiment])
+            except OSError as error:
+                raise BenchmarkError(f'{self.folder.path / plots[experiment]}: cannot be written '
+                                     f'({error.strerror or error})') from None
+        return plots
+
+    def _describe(self) -> dict[str, Any]:
+        """Return what the results depend on; not how many there are to be."""
+        setting = self._setting
+        return {
+            'bundles': {each.name: describe_bundle(each.bundle, each.provider)
+                        for each in setting.entrants},
+            'pytorch': {each.name: each.bundle.path.resolve().name for each in setting.officials},
+            'ros': self._options.ros, 'threads': setting.threads,
+            'picture_size': setting.picture_size, 'camera_rate': setting.camera_rate,
+            'machine': {name: value for name, value in self.machine.items() if name != LOAD}}
 
 
-def _run_node(work: Work) -> None:
-    facts = work.part.node = NodeFacts()
-    try:
-        with work.node as node:
-            facts.between = node.facts()
-            node.wait()
-            work.run_node()
-    finally:
-        facts.memory, facts.lost = work.node.peak_memory, work.node.lost
+def _experiments(names: Sequence[str] | None, setting: Setting) -> list[Experiment]:
+    """
+    Return the experiments of these names, None: all that are possible.
 
-
-def _tracked_frames(bundle: Bundle, wanted: int | None) -> int:
-    if wanted is None:
-        return tracking.RUNS if bundle.can_track else 0
-    if wanted and not bundle.can_track:
-        raise BenchmarkError(f'{bundle.path}: the bundle can only segment images; export it again '
-                             'without --image-only, or leave out --tracked-frames')
-    return wanted
-
-
-def _official_model(bundle: Bundle, provider: str, options: BenchmarkOptions) -> Any:
-    if provider != 'cpu':
+    :raises BenchmarkError: one of them is not possible, or there is none of that name.
+    """
+    makers, where = (LOCAL, 'in this process')
+    if setting.node_folder is not None:
+        makers, where = (THROUGH_NODE, 'with --ros')
+    if unknown := [name for name in names or () if name not in makers]:
         raise BenchmarkError(
-            f'PyTorch is measured on the CPU, which is no match for provider "{provider}": give '
-            '--provider cpu beside --against-pytorch')
-    from sam2_ros.evaluate.official import official_model
+            f'there is no experiment "{unknown[0]}" {where}; there are: {", ".join(makers)}')
+    impossible = () if setting.trackers else (TRACKING, CAMERA)
+    if names is not None and any(name in impossible for name in names):
+        raise BenchmarkError(
+            f'{setting.entrants[0].bundle.path}: the bundle can only segment images; export it '
+            'again without --image-only, or name other experiments')
+    return [make(setting) for name, make in makers.items()
+            if (name not in impossible if names is None else name in names)]
 
-    return official_model(bundle, options.checkpoint)
+
+def _key(experiment: Experiment, repetition: int, turn: Turn) -> str:
+    return f'{experiment.name}/{repetition}/{turn.run}/{turn.contender}'
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BenchmarkError(f'{folder}: no folder can be made there ({error.strerror})') from None
-    if not os.access(folder, os.W_OK | os.X_OK):  # it was there, but is another user's
-        raise BenchmarkError(f'{folder}: cannot be written to; name another folder with --output')
+def _record(
+    experiment: Experiment, repetition: int, turn: Turn, readings: Readings,
+) -> dict[str, Any]:
+    more = {'bytes': dict(readings.bytes), 'notes': list(readings.notes)}
+    return {
+        'key': _key(experiment, repetition, turn), 'experiment': experiment.name,
+        'repetition': repetition, 'run': turn.run, 'contender': turn.contender,
+        'seconds': {stage: round(seconds, 9) for stage, seconds in readings.seconds.items()},
+        **{name: values for name, values in more.items() if values}}
+
+
+def _place(experiment: str) -> int:
+    names = list(TITLES)
+    return names.index(experiment) if experiment in names else len(names)

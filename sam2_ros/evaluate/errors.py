@@ -11,3 +11,7 @@ class BenchmarkError(Sam2RosError):
 
 class EvaluationError(Sam2RosError):
     """An evaluation cannot be made, or cannot be kept."""
+
+
+class ResultsError(Sam2RosError):
+    """Results cannot be written, or not be gone on with."""

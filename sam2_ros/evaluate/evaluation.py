@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from sam2_ros.evaluate.accuracy_plots import box_plot
 from sam2_ros.evaluate.accuracy_report import tables
+from sam2_ros.evaluate.bundles import bundle_line, describe_bundle, load_bundles
 from sam2_ros.evaluate.coco import CocoSet
 from sam2_ros.evaluate.contenders import GRABCUT, BundleContender, Contender, GrabCut
 from sam2_ros.evaluate.davis import DavisSet
@@ -26,14 +26,7 @@ from sam2_ros.evaluate.image_evaluation import ImageEvaluation
 from sam2_ros.evaluate.machine import describe_machine, usable_cores
 from sam2_ros.evaluate.outcome import Task
 from sam2_ros.evaluate.pictures import ROWS, stack
-from sam2_ros.evaluate.result_folder import (
-    BOX_PLOT_FILE,
-    FIGURES_FILE,
-    GRID_FILE,
-    PICTURES_FOLDER,
-    REPORT_FILE,
-    ResultFolder,
-)
+from sam2_ros.evaluate.result_folder import FIGURES_FILE, REPORT_FILE, ResultFolder
 from sam2_ros.evaluate.samples import PYTORCH
 from sam2_ros.evaluate.source import CocoSource, DavisSource
 from sam2_ros.evaluate.trackers import BundleTracker, TrackingContender
@@ -50,6 +43,8 @@ from sam2_ros.model.bundle import sha256_of
 from sam2_ros.model.image_files import read_photo, write_png
 
 FORMAT_VERSION = 1
+#: Names of files in the folder with the results.
+BOX_PLOT_FILE, GRID_FILE, PICTURES_FOLDER = 'iou.png', 'grid.png', 'pictures'
 #: What a set of pictures, and one of clips, can be asked, and what it is asked by default.
 IMAGE_PROMPTS = SINGLE_PROMPTS
 VIDEO_PROMPTS, DEFAULT_VIDEO_PROMPTS = (*SINGLE_PROMPTS, MASK), (CENTRE, MASK)
@@ -104,7 +99,7 @@ class Evaluation:
     def __init__(self, options: EvaluationOptions) -> None:
         self._options = options
         self._threads = options.threads or usable_cores()
-        self.bundles = _named(options.bundles)
+        self.bundles = load_bundles(options.bundles, reserved=(PYTORCH, GRABCUT))
         #: The contender that the others are compared with.
         self._reference = PYTORCH if options.pytorch else next(iter(self.bundles))
         self._providers: dict[str, str] = {}
@@ -140,8 +135,9 @@ class Evaluation:
                 self.folder.add(outcome.record)
                 if outcome.picture is not None:
                     pictures += 1
-                    write_png(self.folder.path / PICTURES_FOLDER / f'{pictures:02}.png',
-                              outcome.picture)
+                    folder = self.folder.path / PICTURES_FOLDER
+                    folder.mkdir(exist_ok=True)
+                    write_png(folder / f'{pictures:02}.png', outcome.picture)
                 bar.update()
 
     def write(self) -> ImageFigures | VideoFigures:
@@ -214,11 +210,8 @@ class Evaluation:
         options = self._options
         return {
             **options.source.to_json(),
-            'bundles': {name: {
-                'model': bundle.manifest.model, 'image_size': bundle.manifest.image_size,
-                'precision': bundle.manifest.precision, 'provider': self._providers[name],
-                'manifest_sha256': sha256_of(bundle.path / 'manifest.json')}
-                for name, bundle in self.bundles.items()},
+            'bundles': {name: describe_bundle(bundle, self._providers[name])
+                        for name, bundle in self.bundles.items()},
             'pytorch_sha256': None if options.pytorch is None else sha256_of(options.pytorch),
             'prompts': options.prompts, 'clicks': options.clicks, GRABCUT: options.grabcut,
             'limit': options.limit, 'seed': options.seed, 'min_area': options.min_area,
@@ -230,10 +223,8 @@ class Evaluation:
 
     def _heading(self) -> str:
         options, done = self._options, len(self.folder.done)
-        contenders = [
-            f'- {name}: {bundle.manifest.model}, {bundle.manifest.image_size} pixels, '
-            f'{bundle.manifest.precision}, provider {self._providers[name]}'
-            for name, bundle in self.bundles.items()]
+        contenders = [f'- {name}: {bundle_line(bundle, self._providers[name])}'
+                      for name, bundle in self.bundles.items()]
         if options.pytorch is not None:
             contenders.append(f'- {PYTORCH}: the official code with {options.pytorch.name}')
             if isinstance(options.source, DavisSource):
@@ -256,17 +247,6 @@ class Evaluation:
             f'{name} {machine[name]}' for name in ('sam2_ros', 'onnxruntime', 'torch')
             if name in machine)
         return f'{machine["cpu"]}, {self._threads} threads, {versions}'
-
-
-def _named(folders: Sequence[Path]) -> dict[str, Bundle]:
-    """Load bundles and name them by their folders, with a number where two are equal."""
-    seen = Counter([PYTORCH, GRABCUT])  # names of other contenders
-    bundles = {}
-    for folder in folders:
-        name = folder.resolve().name
-        seen[name] += 1
-        bundles[name if seen[name] == 1 else f'{name} ({seen[name]})'] = Bundle.load(folder)
-    return bundles
 
 
 def _official(checkpoint: Path | None, bundles: Iterable[Bundle], threads: int) -> Any:

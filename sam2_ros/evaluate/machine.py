@@ -9,6 +9,7 @@ import platform
 import re
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -18,7 +19,7 @@ _PACKAGES = ('sam2_ros', 'numpy', 'onnxruntime', 'onnxruntime-gpu', 'onnxruntime
              'sam2')
 
 
-def describe_machine() -> dict[str, str | int | float]:
+def describe_machine() -> dict[str, Any]:
     """Return processor, cores, memory, operating system, versions, and the load just now."""
     return {
         'cpu': _cpu_model(),

@@ -18,8 +18,7 @@ import numpy.typing as npt
 import torch
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
-from sam2_ros.evaluate.latency import Step
-from sam2_ros.evaluate.samples import PYTORCH
+from sam2_ros.evaluate.experiment import Readings
 from sam2_ros.evaluate.scene import make_prompts
 from sam2_ros.evaluate.tracking import STEP, tracking_name
 
@@ -41,15 +40,17 @@ class OfficialTracking:
     A step is from one frame's masks to the next one's, which are upscaled to the picture. The
     frames are resized and normalised before, as the predictor does when a video is opened.
 
+    :param who: name of the official model.
     :param frames: how many frames make the memory full. Only the first is tracked, the others
         get the same memory: the work on later ones is the same as if they had made their own.
     """
 
     def __init__(
-        self, model: Any, picture: npt.NDArray[np.uint8], objects: int, threads: int, frames: int,
+        self, who: str, model: Any, picture: npt.NDArray[np.uint8], objects: int, threads: int,
+        frames: int,
     ) -> None:
         torch.set_num_threads(threads)
-        self.name = tracking_name(PYTORCH, objects)
+        self.name = tracking_name(who, objects)
         self._spent: dict[str, float] = {}
         predictor = video_predictor(model)
         height, width = picture.shape[:2]
@@ -69,16 +70,12 @@ class OfficialTracking:
             self._masks = predictor.propagate_in_video(state, start_frame_idx=frames + 1)
             next(self._masks)  # makes the bar
 
-    @property
-    def steps(self) -> list[Step]:
-        """What one run does."""
-        return [self._step]
-
-    def _step(self) -> dict[str, float]:
+    def run(self, run: int) -> Readings:
+        """See ``Contender``."""
         self._spent.clear()
         begin = perf_counter()
         next(self._masks)
-        return {STEP: perf_counter() - begin, **self._spent}
+        return Readings({STEP: perf_counter() - begin, **self._spent})
 
     def _timed(self, stage: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any, **named: Any) -> Any:

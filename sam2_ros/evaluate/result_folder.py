@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where an evaluation keeps its results, so that it can be interrupted and resumed."""
+"""Where a measurement keeps its results, so that it can be interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sam2_ros.evaluate.errors import EvaluationError
+from sam2_ros.evaluate.errors import ResultsError
 
 #: Names of the files in the folder.
 SETTINGS_FILE, RECORDS_FILE = 'settings.json', 'records.jsonl'
 REPORT_FILE, FIGURES_FILE = 'report.md', 'figures.json'
-BOX_PLOT_FILE, GRID_FILE, PICTURES_FOLDER = 'iou.png', 'grid.png', 'pictures'
 
-#: What came of a picture or a clip, as JSON; ``key`` says of which.
+#: What came of a picture, a clip or a run, as JSON; ``key`` says of which.
 Record = dict[str, Any]
 
 
 class ResultFolder:
     """
-    A folder with the settings of an evaluation and a line of JSON for all that is done.
+    A folder with the settings of a measurement and a line of JSON for all that is done.
 
     A line is complete or, after a kill, forgotten; nothing else is state.
 
     :param settings: what the results depend on.
     :param resume: go on with what is there, if anything is.
-    :raises EvaluationError: the folder cannot be made; it holds results that are not to be
+    :raises ResultsError: the folder cannot be made; it holds results that are not to be
         resumed, or were made with other settings.
     """
 
@@ -37,7 +36,7 @@ class ResultFolder:
         self._records = path / RECORDS_FILE
         settings = json.loads(json.dumps(settings))  # tuples become lists, as in the file
         try:
-            (path / PICTURES_FOLDER).mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
             if self._records.exists():
                 self._check(settings, resume)
                 _drop_half_a_line(self._records)
@@ -46,20 +45,20 @@ class ResultFolder:
                 (path / SETTINGS_FILE).write_text(text, encoding='utf-8')
                 self._records.touch()
         except OSError as error:
-            raise EvaluationError(f'{path}: cannot be written to ({error.strerror})') from None
+            raise ResultsError(f'{path}: cannot be written to ({error.strerror})') from None
         self.done = {record['key'] for record in self.records()}
 
     def add(self, record: Record) -> None:
         """
-        Append what came of a picture or a clip.
+        Append what came of a picture, a clip or a run.
 
-        :raises EvaluationError: the disk is full, or the like.
+        :raises ResultsError: the disk is full, or the like.
         """
         try:
             with self._records.open('a', encoding='utf-8') as file:
                 file.write(json.dumps(record) + '\n')
         except OSError as error:
-            raise EvaluationError(
+            raise ResultsError(
                 f'{self._records}: cannot be written to ({error.strerror})') from None
         self.done.add(record['key'])
 
@@ -70,28 +69,28 @@ class ResultFolder:
                 yield json.loads(line)
 
     def write(self, name: str, text: str) -> None:
-        """Write a text file; :raises EvaluationError: it cannot be written."""
+        """Write a text file; :raises ResultsError: it cannot be written."""
         try:
             (self.path / name).write_text(text, encoding='utf-8')
         except OSError as error:
-            raise EvaluationError(
+            raise ResultsError(
                 f'{self.path / name}: cannot be written ({error.strerror})') from None
 
     def _check(self, settings: Any, resume: bool) -> None:
         """Compare with the settings of the results that are there."""
         if not resume:
-            raise EvaluationError(
-                f'{self.path}: holds the results of another evaluation; name another folder with '
-                '--output, or give --resume to go on with that one')
+            raise ResultsError(
+                f'{self.path}: holds results already; name another folder with --output, or give '
+                '--resume to go on with them')
         try:
             before = json.loads((self.path / SETTINGS_FILE).read_text(encoding='utf-8'))
         except (OSError, ValueError):
-            raise EvaluationError(
+            raise ResultsError(
                 f'{self.path / SETTINGS_FILE}: missing or damaged, so nothing can be resumed; name '
                 'another folder with --output') from None
         for name in sorted({*before, *settings}):
             if before.get(name) != settings.get(name):
-                raise EvaluationError(
+                raise ResultsError(
                     f'{self.path}: was begun with other settings: {name} was '
                     f'{_short(before.get(name))} and is {_short(settings.get(name))} now; name '
                     'another folder with --output')

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sam2_ros.evaluate import latency, tracking
-from sam2_ros.evaluate.cold_start import TRACKING
-from sam2_ros.evaluate.parts import Part
-from sam2_ros.evaluate.samples import NODE, OURS, PYTORCH
+from sam2_ros.evaluate import tracking
+from sam2_ros.evaluate.entrants import Entrant
+from sam2_ros.evaluate.latency import objects_stage
+from sam2_ros.evaluate.samples import Samples
+from sam2_ros.evaluate.setting import CONSECUTIVE, OBJECTS, TRACKING
 from sam2_ros.evaluate.tracking import HOST, STEP, tracking_name
-from sam2_ros.model.bundle import Bundle
 
 ENCODER_RATIO = 0.80
-MANY_OBJECTS_RATIO = 5.0
+MANY_OBJECTS, MANY_OBJECTS_RATIO = 16, 5.0
 #: Milliseconds, at 1280 x 720 and one object.
 NODE_OVERHEAD = 15.0
 #: Bytes: as often the size of the bundle, and this much more.
@@ -27,8 +27,9 @@ HOST_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Target:
-    """A figure that the project wants to reach: ``value`` at most ``limit``."""
+    """A figure that the project wants a contender to reach: ``value`` at most ``limit``."""
 
+    contender: str
     name: str
     value: float
     limit: float
@@ -42,41 +43,44 @@ class Target:
     def row(self) -> list[str]:
         """Return its line of the table."""
         digits = {'MB': 0, 'ms': 2}.get(self.unit, 3)  # 0.054 is not 0.05
-        return [self.name, f'{self.value:.{digits}f} {self.unit}'.strip(),
+        return [self.contender, self.name, f'{self.value:.{digits}f} {self.unit}'.strip(),
                 f'{self.limit:.{digits}f} {self.unit}'.strip(), 'yes' if self.reached else 'NO']
 
 
-def find_targets(part: Part, bundle: Bundle) -> list[Target]:
-    """Return the targets of a part whose figures were measured."""
-    found = [
-        Target(name, ratio, limit)
-        for name, of, to, limit in (_TRACKING if part.name == TRACKING else _SEGMENTATION)
-        if (ratio := part.samples.ratio(of, to)) is not None]
-    return found if part.name == TRACKING else found + _of_node(part, bundle)
+def find_targets(samples: Samples, entrant: Entrant) -> list[Target]:
+    """Return the targets of which the figures were measured."""
+    return [*_ratios(samples, entrant), *_of_node(samples, entrant)]
 
 
-def _of_node(part: Part, bundle: Bundle) -> list[Target]:
+def _ratios(samples: Samples, entrant: Entrant) -> list[Target]:
+    who, reference = entrant.name, entrant.reference or ''
+    few, many = tracking.OBJECTS
+    one, several = (tracking_name(who, objects) for objects in tracking.OBJECTS)
+    # name, limit, (experiment, contender, stage) of what is compared and of what it is held against
+    wanted = (
+        ('encoder, time beside PyTorch', ENCODER_RATIO,
+         (CONSECUTIVE, who, 'encode'), (CONSECUTIVE, reference, 'encode')),
+        (f'decoder, {MANY_OBJECTS} objects beside one', MANY_OBJECTS_RATIO,
+         (OBJECTS, who, objects_stage(MANY_OBJECTS)), (OBJECTS, who, objects_stage(1))),
+        ('tracked frame, one object, time beside PyTorch', TRACKED_FRAME_RATIO,
+         (TRACKING, one, STEP), (TRACKING, tracking_name(reference, few), STEP)),
+        (f'tracked frame, {many} objects beside one', MANY_TRACKED_RATIO,
+         (TRACKING, several, STEP), (TRACKING, one, STEP)),
+        ('tracked frame, one object, part that is host code', HOST_SHARE,
+         (TRACKING, one, HOST), (TRACKING, one, STEP)))
+    return [Target(who, name, ratio, limit) for name, limit, of, to in wanted
+            if (ratio := samples.ratio(of, to)) is not None]
+
+
+def _of_node(samples: Samples, entrant: Entrant) -> list[Target]:
     found = []
-    if (overhead := part.samples.find(NODE, 'overhead')) is not None:
+    if (overhead := samples.find(CONSECUTIVE, entrant.name, 'overhead')) is not None:
         found.append(Target(
-            'node, neither encode nor decode (median)', overhead.median, NODE_OVERHEAD, 'ms'))
-    if part.node is not None and part.node.memory is not None:
+            entrant.name, 'node, neither encode nor decode (median)', overhead.median,
+            NODE_OVERHEAD, 'ms'))
+    if (memory := samples.bytes.get((CONSECUTIVE, entrant.name, 'node'))) is not None:
         factor, more = NODE_MEMORY
-        found.append(Target('node, peak memory', part.node.memory / 1e6,
-                            (factor * bundle.size_bytes + more) / 1e6, 'MB'))
+        found.append(Target(
+            entrant.name, 'node, peak memory', memory / 1e6,
+            (factor * entrant.bundle.size_bytes + more) / 1e6, 'MB'))
     return found
-
-
-#: Ratios: name, (contender, stage) of what is compared and of what it is compared with, limit.
-_FEW, _MANY = latency.OBJECTS[0], latency.OBJECTS[-1]
-_SEGMENTATION = (
-    ('encoder, time beside PyTorch', (OURS, 'encode'), (PYTORCH, 'encode'), ENCODER_RATIO),
-    (f'decoder, {_MANY} objects beside one', (OURS, latency.decode_stage(_MANY)),
-     (OURS, latency.decode_stage(_FEW)), MANY_OBJECTS_RATIO))
-_ONE, _SEVERAL = (tracking_name(OURS, objects) for objects in tracking.OBJECTS)
-_TRACKING = (
-    ('tracked frame, one object, time beside PyTorch', (_ONE, STEP),
-     (tracking_name(PYTORCH, tracking.OBJECTS[0]), STEP), TRACKED_FRAME_RATIO),
-    (f'tracked frame, {tracking.OBJECTS[-1]} objects beside one', (_SEVERAL, STEP), (_ONE, STEP),
-     MANY_TRACKED_RATIO),
-    ('tracked frame, one object, part that is host code', (_ONE, HOST), (_ONE, STEP), HOST_SHARE))

@@ -8,15 +8,13 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from onnxruntime import InferenceSession
 
-from sam2_ros.evaluate.latency import Step
-from sam2_ros.evaluate.samples import OURS
+from sam2_ros.evaluate.experiment import Readings
 from sam2_ros.evaluate.scene import make_prompts
 from sam2_ros.model.bundle import Bundle, Tracking
 from sam2_ros.model.prompts import Prompt
@@ -67,15 +65,16 @@ class OurTracking:
     What the frames show does not change the work on them. One object is also tracked with fewer
     memories.
 
+    :param who: name of the bundle that tracks.
     :param progress: called after each of the frames that fill the memory.
     """
 
     def __init__(
-        self, bundle: Bundle, provider: str, options: ProviderOptions,
-        picture: npt.NDArray[np.uint8], objects: int, progress: Callable[[], None],
+        self, who: str, bundle: Bundle, provider: str, options: ProviderOptions,
+        picture: npt.NDArray[np.uint8], objects: int, progress: Callable[[], object],
     ) -> None:
         assert bundle.manifest.tracking is not None
-        self.name = tracking_name(OURS, objects)
+        self.name = tracking_name(who, objects)
         self._tracker = VideoTracker(bundle, provider, options)
         self._picture = picture
         recent = bundle.manifest.tracking.num_maskmem - 1
@@ -88,10 +87,14 @@ class OurTracking:
             self._step_with(0 if few else None)
             progress()
 
-    @property
-    def steps(self) -> list[Step]:
-        """What one run does, in order."""
-        return [self._step, *(partial(self._try, count) for count in self._memories)]
+    def run(self, run: int) -> Readings:
+        """See ``Contender``."""
+        seconds = self._step()
+        for memories in self._memories:
+            begin = time.perf_counter()
+            self._step_with(memories)
+            seconds[memories_stage(memories)] = time.perf_counter() - begin
+        return Readings(seconds)
 
     def _step(self) -> dict[str, float]:
         with _time_in_onnxruntime() as spent:
@@ -101,11 +104,6 @@ class OurTracking:
         timings = self._tracker.last_timings
         return {STEP: total, **{stage: timings[stage] for stage in STAGES},
                 HOST: total - sum(spent)}
-
-    def _try(self, memories: int) -> dict[str, float]:
-        begin = time.perf_counter()
-        self._step_with(memories)
-        return {memories_stage(memories): time.perf_counter() - begin}
 
     def _step_with(self, memories: int | None) -> None:
         tracker = self._tracker

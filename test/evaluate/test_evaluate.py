@@ -23,11 +23,10 @@ pytest.importorskip('tqdm', reason='no tqdm here: nothing can be evaluated')
 from pycocotools import mask as coco_mask
 
 from sam2_ros import cli
+from sam2_ros.evaluate.evaluation import BOX_PLOT_FILE, GRID_FILE
 from sam2_ros.evaluate.image_evaluation import ImageEvaluation
 from sam2_ros.evaluate.result_folder import (
-    BOX_PLOT_FILE,
     FIGURES_FILE,
-    GRID_FILE,
     RECORDS_FILE,
     REPORT_FILE,
     SETTINGS_FILE,
@@ -173,7 +172,7 @@ def test_ctrl_c_and_a_kill_keep_what_is_done(
     arguments = ['--prompts', '1-point', '--clicks', 0, '--no-grabcut',
                  '--noise', 5, *coco_arguments(make_coco())]
     whole = evaluate(tmp_path / 'whole', *arguments)
-    assert list(whole.figures['bundles']) == ['sam2_nano']  # none was named
+    assert list(whole.figures['settings']['bundles']) == ['sam2_nano']  # none was named
     answered = 0
     plain = ImageEvaluation.evaluate
 
@@ -197,7 +196,7 @@ def test_ctrl_c_and_a_kill_keep_what_is_done(
     with (results.folder / RECORDS_FILE).open('a', encoding='utf-8') as file:
         file.write('{"key": "3", "ima')
     assert evaluate(results.folder, *arguments).status == 1
-    assert 'holds the results of another evaluation' in capsys.readouterr().err
+    assert 'holds results already' in capsys.readouterr().err
     assert evaluate(results.folder, *arguments, '--seed', 3, '--resume').status == 1
     assert 'was begun with other settings: seed was 0 and is 3 now' in capsys.readouterr().err
     assert evaluate(results.folder, *arguments, '--resume').status == 0

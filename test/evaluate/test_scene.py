@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sam2_ros.evaluate.scene import make_picture, make_prompts
+from sam2_ros.evaluate.scene import ChangingScene, make_picture, make_points, make_prompts
 
 
 @pytest.mark.parametrize('size', [(1280, 720), (17, 16)])
@@ -37,3 +37,25 @@ def test_prompts_lie_on_the_picture(count: int) -> None:
         prompt.check_inside((480, 640))
     assert len(np.unique(points, axis=0)) == count
     assert (points == np.concatenate([p.points for p in make_prompts(count, 640, 480)])).all()
+
+
+@pytest.mark.parametrize('count', [1, 32])
+def test_points_of_one_object(count: int) -> None:
+    """As many as are asked for, on the picture."""
+    prompt = make_points(count, 640, 480)
+    prompt.check_inside((480, 640))
+    assert len(np.unique(prompt.points, axis=0)) == count
+
+
+def test_every_run_has_another_picture() -> None:
+    """And every benchmark has the same ones."""
+    scene, again = ChangingScene(64, 48), ChangingScene(64, 48)
+    seen = set()
+    for run in range(40):
+        picture, prompt = scene(run)
+        prompt.check_inside((48, 64))
+        assert picture.shape == (48, 64, 3)
+        assert (picture == again(run)[0]).all()
+        assert (prompt.points == again(run)[1].points).all()
+        seen.add(picture.tobytes())
+    assert len(seen) == 40

@@ -53,24 +53,20 @@ def test_our_frames_have_full_memory(
     bundle: Bundle, attended: list[tuple[int, int]], objects: int,
 ) -> None:
     """From the first that counts, and in every run, however few memories it had in between."""
-    ours = OurTracking(bundle, 'cpu', ProviderOptions(threads=1), PICTURE, objects, lambda: None)
+    ours = OurTracking(
+        'ours', bundle, 'cpu', ProviderOptions(threads=1), PICTURE, objects, lambda: None)
     for _ in range(2):
-        step, *with_fewer = ours.steps
         attended.clear()
-        step()
-        assert attended == [FULL] * objects
-        for memories, fewer in zip((0, 1, 2, 4), with_fewer, strict=False):
-            attended.clear()
-            fewer()
-            assert attended == [(1 + memories, FULL[1])]
-    assert len(with_fewer) == (4 if objects == 1 else 0)
+        ours.run(1)
+        fewer = [(1 + memories, FULL[1]) for memories in (0, 1, 2, 4)]
+        assert attended == ([FULL, *fewer] if objects == 1 else [FULL] * objects)
 
 
 def test_progress_while_the_memory_fills(bundle: Bundle) -> None:
     """It takes as many frames as are announced."""
     calls: list[None] = []
     OurTracking(
-        bundle, 'cpu', ProviderOptions(threads=1), PICTURE, 1, lambda: calls.append(None))
+        'ours', bundle, 'cpu', ProviderOptions(threads=1), PICTURE, 1, lambda: calls.append(None))
     assert len(calls) == frames_to_full_memory(bundle) == 15
 
 
@@ -80,7 +76,8 @@ def test_official_frames_have_full_memory(
 ) -> None:
     """As many memories and pointers as ours, on every frame, object by object."""
     model = official_model(bundle, None)
-    official = OfficialTracking(model, PICTURE, objects, 1, frames_to_full_memory(bundle))
+    official = OfficialTracking(
+        'theirs', model, PICTURE, objects, 1, frames_to_full_memory(bundle))
     seen: list[tuple[int, int]] = []
     forward = MemoryAttention.forward
 
@@ -91,10 +88,9 @@ def test_official_frames_have_full_memory(
         return forward(self, memory=memory, num_obj_ptr_tokens=num_obj_ptr_tokens, **others)
 
     monkeypatch.setattr(MemoryAttention, 'forward', watched)
-    [step] = official.steps
     for _ in range(2):
         seen.clear()
-        durations = step()
+        durations = official.run(1).seconds
         assert seen == [FULL] * objects
         assert list(durations) == ['step', 'encode', 'memory_attention', 'decode', 'memory_encode']
 
@@ -114,9 +110,9 @@ def test_both_find_the_same(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> 
         return answers
 
     monkeypatch.setattr(VideoTracker, 'step', watched)
-    OurTracking(bundle, 'cpu', ProviderOptions(threads=1), PICTURE, 1, lambda: None)
+    OurTracking('ours', bundle, 'cpu', ProviderOptions(threads=1), PICTURE, 1, lambda: None)
     official = OfficialTracking(
-        official_model(bundle, None), PICTURE, 1, 1, frames_to_full_memory(bundle))
+        'theirs', official_model(bundle, None), PICTURE, 1, 1, frames_to_full_memory(bundle))
     _, _, [[theirs]] = next(official._masks)
     ours = answers[0].mask.to_image()
     theirs = theirs.numpy() > 0
