@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import importlib.util
 import os
 import re
 import shutil
@@ -98,8 +99,8 @@ def test_the_model_is_installed(prefix: Path) -> None:
 
 def test_pip_installs_a_package_that_segments(photos: Path, tmp_path: Path) -> None:
     """Without ROS and PyTorch, and with nothing of the checkout in reach."""
-    for module in ('pip', 'setuptools', 'wheel'):
-        pytest.importorskip(module, reason=f'no {module} here: the package cannot be built')
+    if not all(map(importlib.util.find_spec, ('pip', 'setuptools', 'wheel'))):
+        pytest.skip('pip, setuptools or wheel is missing here: the package cannot be built')
     source, site = tmp_path / 'source', tmp_path / 'site'
     for file in ('setup.py', 'setup.cfg', 'LICENSE'):
         source.mkdir(exist_ok=True)
