@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -256,12 +257,13 @@ def test_objects_are_removed_and_reset(robot: Any, coffee: Any) -> None:
     assert answer.masks[0].object_id == 1
 
 
-def test_it_says_what_it_runs(process: Any, robot: Any) -> None:
+def test_it_says_what_it_runs(process: Any, robot: Any, trained_bundle: Path) -> None:
     values = robot.diagnosed('provider', lambda value: value == 'cpu')
     assert (values['model'], values['trained'], values['state']) == (
         'sam2_nano', 'true', 'active')
     assert 'encode ms' in values
-    assert 'model sam2_nano (trained, 256x256, fp32)' in process.output
+    size = values['image size']
+    assert f'model sam2_nano (trained, {size}, fp32) from {trained_bundle}, ' in process.output
 
 
 def test_sigint_ends_it_cleanly(process: Any) -> None:
