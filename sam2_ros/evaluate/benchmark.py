@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from sam2_ros.evaluate.bundles import describe_bundle
+from sam2_ros.evaluate.cloud import Cloud
 from sam2_ros.evaluate.compare import Comparison, compare, read_old
+from sam2_ros.evaluate.edge_and_cloud import EDGE_AND_CLOUD
 from sam2_ros.evaluate.entrants import enter
 from sam2_ros.evaluate.errors import BenchmarkError
 from sam2_ros.evaluate.experiment import Experiment, Readings, Turn
 from sam2_ros.evaluate.experiments import LOCAL
+from sam2_ros.evaluate.link import require_hosts
 from sam2_ros.evaluate.machine import LOAD, describe_machine, usable_cores
 from sam2_ros.evaluate.node_experiments import THROUGH_NODE
-from sam2_ros.evaluate.plots import plot_counts, plot_runs
+from sam2_ros.evaluate.plots import plot_counts, plot_distributions, plot_runs
 from sam2_ros.evaluate.progress import progress
 from sam2_ros.evaluate.report import TITLES, Report
 from sam2_ros.evaluate.result_folder import FIGURES_FILE, REPORT_FILE, ResultFolder
@@ -42,7 +45,8 @@ class BenchmarkOptions:
     the camera's picture; ``experiments``: names, None: all that are possible; ``runs``: of single
     images, in every repetition; ``tracked_frames``: of tracking; ``time_limit``: seconds after
     which an experiment's repetition ends, None: never; ``ros``: the running node instead of this
-    process; ``camera_rate``: images a second; ``compare``: figures of an earlier benchmark.
+    process; ``camera_rate``: images a second; ``cloud``: the node there, too; ``compare``: figures
+    of an earlier benchmark.
     """
 
     bundles: Sequence[Path]
@@ -58,6 +62,7 @@ class BenchmarkOptions:
     time_limit: float | None = None
     ros: bool = False
     camera_rate: float = 30.0
+    cloud: Cloud | None = None
     compare: Path | None = None
     ratio: float = 1.2
     resume: bool = False
@@ -81,12 +86,15 @@ class Benchmark:
         self._old = None if options.compare is None else read_old(options.compare)
         if options.ros and options.checkpoints is not None:
             raise BenchmarkError('the node has no PyTorch beside it: either --ros or --pytorch')
+        if options.cloud is not None:
+            _check_cloud(options.cloud, options)
         threads = options.threads or usable_cores()
         entrants, officials = enter(
             options.bundles, options.providers, threads, options.checkpoints)
         self._setting = Setting(
             entrants, officials, threads, options.picture_size, options.runs,
-            options.tracked_frames, options.output if options.ros else None, options.camera_rate)
+            options.tracked_frames, options.output if options.ros else None, options.camera_rate,
+            options.cloud)
         self._experiments = _experiments(options.experiments, self._setting)
         self.machine = describe_machine()
         self._settings = self._describe()
@@ -161,7 +169,8 @@ class Benchmark:
                 continue
             plots[experiment] = PLOT_FILE.format(experiment)
             title = TITLES.get(experiment, experiment)
-            plot = plot_counts if experiment in (POINTS, OBJECTS) else plot_runs
+            plot = (plot_distributions if self._setting.cloud is not None
+                    else plot_counts if experiment in (POINTS, OBJECTS) else plot_runs)
             try:
                 plot(samples.series(experiment), f'{title}\n{width}x{height}, {threads} threads',
                      self.folder.path / plots[experiment])
@@ -179,7 +188,16 @@ class Benchmark:
             'pytorch': {each.name: each.bundle.path.resolve().name for each in setting.officials},
             'ros': self._options.ros, 'threads': setting.threads,
             'picture_size': setting.picture_size, 'camera_rate': setting.camera_rate,
+            'cloud': None if setting.cloud is None else str(setting.cloud),
             'machine': {name: value for name, value in self.machine.items() if name != LOAD}}
+
+
+def _check_cloud(cloud: Cloud, options: BenchmarkOptions) -> None:
+    """:raises BenchmarkError: there can be no such cloud here, or nothing to be put into it."""
+    if not options.ros:
+        raise BenchmarkError('--link is between a camera and a node: give --ros, too')
+    cloud.check(options.picture_size)
+    require_hosts()
 
 
 def _experiments(names: Sequence[str] | None, setting: Setting) -> list[Experiment]:
@@ -189,7 +207,9 @@ def _experiments(names: Sequence[str] | None, setting: Setting) -> list[Experime
     :raises BenchmarkError: one of them is not possible, or there is none of that name.
     """
     makers, where = (LOCAL, 'in this process')
-    if setting.node_folder is not None:
+    if setting.cloud is not None:
+        makers, where = (EDGE_AND_CLOUD, 'with --link')
+    elif setting.node_folder is not None:
         makers, where = (THROUGH_NODE, 'with --ros')
     if unknown := [name for name in names or () if name not in makers]:
         raise BenchmarkError(

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam2_ros.evaluate.link_process import COMPRESSED, RAW, LinkOptions
 from sam2_ros.model.bundle import shipped_bundle
 from sam2_ros.model.providers import PROVIDERS
 
@@ -26,6 +27,7 @@ examples:
   sam2-ros benchmark B_256 B_512 B_1024 --experiments consecutive,points,objects
   sam2-ros benchmark B --runs 1000 --repetitions 5 --pytorch --provider cpu --output out/paper
   sam2-ros benchmark B --ros --output out/node
+  sam2-ros benchmark B --ros --link delay=20ms,jitter=5ms,rate=100mbit --output out/cloud
   sam2-ros benchmark B --output out/new --compare out/old/figures.json --ratio 1.2
 
 experiments:
@@ -37,6 +39,8 @@ experiments:
   tracking     frames of a video, once the memory is full
   camera       with --ros: the same with a camera that does not wait for answers
 With --ros: consecutive, varying, tracking and camera, from publication to reception.
+With --ros --link: consecutive, tracking and camera, with the node beside the camera (edge) and
+behind the link (cloud), in turn.
 
 BUNDLE comes before --pytorch, which would take it for its checkpoint. Other work on the machine
 makes figures larger and less sure; what runs in turn suffers alike.
@@ -68,6 +72,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--ros', action='store_true',
         help='the running node instead, from the publication of an image to the reception of its '
              'masks (needs a ROS 2)')
+    who.add_argument(
+        '--link', type=_link, metavar='delay=TIME,jitter=TIME,rate=RATE,queue=PACKETS',
+        help='with --ros: the node beside the camera, and on another host behind such a link, '
+             'each way; two hosts are made here, which needs root or user namespaces, and '
+             '/dev/net/tun (Linux)')
+    who.add_argument(
+        '--link-images', choices=(COMPRESSED, RAW), default=COMPRESSED,
+        help='what the camera sends through the link (default: %(default)s, JPEG)')
     what = parser.add_argument_group('what is measured')
     what.add_argument(
         '--experiments', type=lambda text: text.split(','), metavar='NAME,NAME,...',
@@ -143,13 +155,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace) -> BenchmarkOptions:
     from sam2_ros.evaluate.benchmark import BenchmarkOptions
+    from sam2_ros.evaluate.cloud import Cloud
 
     return BenchmarkOptions(
         bundles=args.bundles, output=args.output, providers=args.provider,
         checkpoints=args.pytorch, threads=args.threads, picture_size=args.image_size,
         experiments=args.experiments, runs=args.runs, tracked_frames=args.tracked_frames,
         repetitions=args.repetitions, time_limit=args.time_limit, ros=args.ros,
-        camera_rate=args.camera_rate, compare=args.compare, ratio=args.ratio, resume=args.resume)
+        camera_rate=args.camera_rate,
+        cloud=None if args.link is None else Cloud(args.link, args.link_images),
+        compare=args.compare, ratio=args.ratio, resume=args.resume)
 
 
 def _providers(text: str) -> list[str]:
@@ -158,6 +173,13 @@ def _providers(text: str) -> list[str]:
         raise argparse.ArgumentTypeError(
             f'"{unknown[0]}" is no provider; there are: {", ".join(PROVIDERS)}')
     return names
+
+
+def _link(text: str) -> LinkOptions:
+    try:
+        return LinkOptions.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _positive(text: str) -> int:

@@ -15,7 +15,6 @@ cannot: this module imports nothing that could start one.
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import signal
 import socket
@@ -42,8 +41,6 @@ _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454ca, 0x1, 0x1000
 # <linux/netlink.h>, rtnetlink.h, if_link.h
 _NLM_F_REQUEST, _NLM_F_ACK, _RTM_NEWLINK, _IFLA_TXQLEN = 0x1, 0x4, 16, 13
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 class HostError(Exception):
     """No host can be made here; says what is needed."""
@@ -51,7 +48,7 @@ class HostError(Exception):
 
 def end_with_parent(number: signal.Signals) -> None:
     """Let this process get a signal when the one that started it is gone, however that ended."""
-    _libc.prctl(_PR_SET_PDEATHSIG, number)
+    _libc().prctl(_PR_SET_PDEATHSIG, number)
 
 
 def enter_host(address: str) -> int:
@@ -63,6 +60,8 @@ def enter_host(address: str) -> int:
 
     :raises HostError: this user or this system may not; tells what is needed.
     """
+    if sys.platform != 'linux':
+        raise HostError('a host of its own can only be made by Linux')
     _unshare()
     _mount_own_shared_memory()
     device = _open_device()
@@ -78,10 +77,10 @@ def enter_host(address: str) -> int:
 def _unshare() -> None:
     spaces = _CLONE_NEWNET | _CLONE_NEWNS
     user, group = os.geteuid(), os.getegid()
-    if _libc.unshare(spaces) == 0:
+    if _libc().unshare(spaces) == 0:
         return
     # Without root, a user namespace gives the right to the others.
-    if _libc.unshare(spaces | _CLONE_NEWUSER) != 0:
+    if _libc().unshare(spaces | _CLONE_NEWUSER) != 0:
         raise HostError(f'no network namespace can be made ({_last_error()}): {_NEEDED}')
     try:
         for file, line in (
@@ -95,15 +94,15 @@ def _unshare() -> None:
 
 def _mount_own_shared_memory() -> None:
     # Private first: else the mount would show on the host below.
-    if (_libc.mount(None, b'/', None, _MS_REC | _MS_PRIVATE, None) != 0
-            or _libc.mount(b'tmpfs', b'/dev/shm', b'tmpfs', 0, None) != 0):
+    if (_libc().mount(None, b'/', None, _MS_REC | _MS_PRIVATE, None) != 0
+            or _libc().mount(b'tmpfs', b'/dev/shm', b'tmpfs', 0, None) != 0):
         raise HostError(f'/dev/shm: no own one can be mounted ({_last_error()}): {_NEEDED}')
 
 
 def _open_device() -> int:
     try:
         device = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK)
-        fcntl.ioctl(device, _TUNSETIFF, _request(struct.pack('h', _IFF_TUN | _IFF_NO_PI)))
+        _ioctl(device, _TUNSETIFF, _request(struct.pack('h', _IFF_TUN | _IFF_NO_PI)))
     except OSError as error:
         raise HostError(
             f'{_TUN}: cannot be used ({error.strerror}): a host of its own needs this device '
@@ -115,8 +114,8 @@ def _open_device() -> int:
 def _bring_up(control: socket.socket, interface: str) -> None:
     name = interface.encode()
     request = struct.pack('16sh22x', name, 0)
-    flags = struct.unpack('16xh22x', fcntl.ioctl(control, _SIOCGIFFLAGS, request))[0]
-    fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack('16sh22x', name, flags | _IFF_UP))
+    flags = struct.unpack('16xh22x', _ioctl(control, _SIOCGIFFLAGS, request))[0]
+    _ioctl(control, _SIOCSIFFLAGS, struct.pack('16sh22x', name, flags | _IFF_UP))
 
 
 def _lengthen_queue() -> None:
@@ -133,7 +132,7 @@ def _lengthen_queue() -> None:
 
 
 def _set(control: socket.socket, what: int, value: bytes) -> None:
-    fcntl.ioctl(control, what, _request(value))
+    _ioctl(control, what, _request(value))
 
 
 def _request(value: bytes) -> bytes:
@@ -144,6 +143,16 @@ def _request(value: bytes) -> bytes:
 def _socket_address(address: str) -> bytes:
     """Return a ``struct sockaddr_in``."""
     return struct.pack('HH4s', socket.AF_INET, 0, socket.inet_aton(address))
+
+
+def _ioctl(file: int | socket.socket, what: int, request: bytes) -> bytes:
+    import fcntl  # which is not everywhere where this module can be imported
+
+    return fcntl.ioctl(file, what, request)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _last_error() -> str:

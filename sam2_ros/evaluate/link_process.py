@@ -26,6 +26,8 @@ from dataclasses import dataclass
 
 from sam2_ros.evaluate.host import end_with_parent
 
+#: What a camera can send through a link.
+COMPRESSED, RAW = 'compressed', 'raw'
 #: Seconds in which jitter changes: about as long as the burst of somebody else that causes it.
 JITTER_TIME = 0.05
 #: Bits a second, seconds, packets; beyond these a link carries no images.

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -12,12 +13,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from sam2_ros.evaluate.latency import TOTAL
 from sam2_ros.evaluate.samples import Series
 
 #: Told apart by people with any colour vision (Okabe and Ito, 2008).
 _COLOURS = ('#0072B2', '#D55E00', '#009E73', '#E69F00', '#CC79A7', '#56B4E9', '#000000', '#999999')
 _COLUMNS = 3
 _INCHES = (4.0, 2.6)
+_BINS = 50
 #: More runs than these are a line without dots.
 _DOTS = 100
 
@@ -72,6 +75,31 @@ def plot_counts(series: Sequence[Series], title: str, file: Path) -> None:
     figure.savefig(file, dpi=100)
 
 
+def plot_distributions(series: Sequence[Series], title: str, file: Path) -> None:
+    """
+    Write a plot of how the total is distributed, and of what it consists in the mean.
+
+    Counterpart of the same paper's comparison of edge and cloud.
+    """
+    totals = [each for each in series if each.stage.startswith(TOTAL)]
+    colours = _colours(series)
+    parts = [each for each in series if each not in totals]
+    figure = _figure(4 if parts else 2, 2, title)
+    axes = figure.subplots(1, 2 if parts else 1, squeeze=False).ravel()
+    highest = max(float(each.milliseconds.max()) for each in totals)
+    for each in totals:
+        colour = colours[each.contender]
+        axes[0].hist(each.milliseconds, bins=_BINS, range=(0, highest), color=colour, alpha=0.6)
+        axes[0].axvline(each.median, color=colour, linewidth=0.8, linestyle='--')
+    axes[0].set_title(totals[0].stage)
+    axes[0].set_xlabel('ms (dashed: median)')
+    axes[0].set_ylabel('runs')
+    if parts:
+        _draw_parts(axes[1], parts, list(colours))
+    _name(figure, colours)
+    figure.savefig(file, dpi=100)
+
+
 def _figure(columns: int, rows: int, title: str) -> Figure:
     figure = Figure(
         figsize=(columns * _INCHES[0], rows * _INCHES[1] + 0.4), layout='constrained')
@@ -83,6 +111,21 @@ def _figure(columns: int, rows: int, title: str) -> Figure:
 def _colours(series: Sequence[Series]) -> dict[str, str]:
     names = dict.fromkeys(each.contender for each in series)
     return {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(names)}
+
+
+def _draw_parts(axis: Axes, parts: Sequence[Series], contenders: Sequence[str]) -> None:
+    """Draw a bar for each contender, of the means of its stages."""
+    ends = dict.fromkeys(contenders, 0.0)
+    stages = list(dict.fromkeys(each.stage for each in parts))
+    for stage, colour in zip(stages, cycle(_COLOURS), strict=False):
+        means = {each.contender: each.mean for each in parts if each.stage == stage}
+        axis.barh(list(means), list(means.values()), left=[ends[name] for name in means],
+                  color=colour, label=stage)
+        for name, mean in means.items():
+            ends[name] += mean
+    axis.set_title('stages')
+    axis.set_xlabel('ms (mean)')
+    axis.legend(fontsize='x-small')
 
 
 def _name(figure: Figure, colours: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sam2_ros.evaluate import tracking
+from sam2_ros.evaluate.edge_and_cloud import headline
 from sam2_ros.evaluate.latency import COUNTS
 from sam2_ros.evaluate.machine import LOAD
 from sam2_ros.evaluate.markdown import markdown_table
@@ -87,7 +88,9 @@ class Report:
         notes = [f'- {contender}: {note}' for its, contender, note in self._samples.notes
                  if its == experiment]
         return '\n\n'.join(filter(None, [
-            f'## {TITLES.get(experiment, experiment)}', self._table(series), '\n'.join(notes)]))
+            f'## {TITLES.get(experiment, experiment)}', self._table(series),
+            *(headline(self._samples, experiment, each.name) for each in self._setting.entrants),
+            '\n'.join(notes)]))
 
     def ending(self) -> str:
         """Return memory and targets."""

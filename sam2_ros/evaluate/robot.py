@@ -31,6 +31,9 @@ END_TIMEOUT = 20.0
 #: Two hosts are alone with each other, and may find each other by multicast.
 _TWO_HOSTS = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET', 'ROS_LOCALHOST_ONLY': '0'}
 
+#: Stage that a node's runs have: the total without the model's stages.
+OVERHEAD = 'overhead'
+
 #: Takes the seconds of every stage of a run.
 Add = Callable[[dict[str, float]], None]
 

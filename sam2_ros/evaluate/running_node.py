@@ -29,8 +29,10 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from sam2_ros.evaluate.camera import CameraFacts, to_jpeg
 from sam2_ros.evaluate.errors import BenchmarkError
+from sam2_ros.evaluate.latency import TOTAL
 from sam2_ros.evaluate.link import Host
 from sam2_ros.evaluate.machine import peak_memory
+from sam2_ros.evaluate.robot import OVERHEAD
 from sam2_ros.evaluate.scene import make_prompts
 from sam2_ros.evaluate.tracking import MODEL_STAGES, STAGES
 from sam2_ros.msg import MaskArray, Prompt
@@ -305,7 +307,7 @@ class RunningNode:
         if received is None or not self._spin_until(
                 lambda: self._count('answers') > before['answers'], DIAGNOSTICS_TIMEOUT):
             return None
-        return {'total': received - begin, **compressed}
+        return {TOTAL: received - begin, **compressed}
 
     def _publish(self, image: Image) -> dict[str, float]:
         """Publish as image_transport does, which compresses now; returns seconds of that."""
@@ -322,7 +324,7 @@ class RunningNode:
         """Return what this side saw of the last answer, and its stages as the node tells them."""
         stages = {stage: self._milliseconds(stage) / 1e3 for stage in self._stages}
         model = sum(seconds for stage, seconds in stages.items() if stage in MODEL_STAGES)
-        return {**seen, **stages, 'overhead': seen['total'] - model}
+        return {**seen, **stages, OVERHEAD: seen[TOTAL] - model}
 
     def _count(self, what: str) -> int:
         return int(self._figures.get(what, '0'))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sam2_ros.evaluate.cloud import Cloud
 from sam2_ros.evaluate.entrants import Entrant, Official
 from sam2_ros.evaluate.latency import Scene
 from sam2_ros.evaluate.scene import ChangingScene, make_picture, make_prompts
@@ -27,7 +28,8 @@ class Setting:
 
     ``picture_size``: (width, height) of the camera's picture; ``runs``: of single images;
     ``tracked_frames``: of tracking; ``node_folder``: for what the node writes, None: no node is
-    measured, but this process; ``camera_rate``: images a second.
+    measured, but this process; ``camera_rate``: images a second; ``cloud``: where the node is as
+    well as beside the camera, None: nowhere else.
     """
 
     entrants: Sequence[Entrant]
@@ -38,6 +40,7 @@ class Setting:
     tracked_frames: int
     node_folder: Path | None
     camera_rate: float
+    cloud: Cloud | None = None
 
     @property
     def picture(self) -> npt.NDArray[np.uint8]:
