@@ -90,6 +90,10 @@ def _check(config: TrainConfig) -> None:
     if not config.tasks:
         raise TrainError('tasks: is empty; name at least one')
     for index, task in enumerate(config.tasks):
+        try:
+            checked_image_size(config.model, task.image_size)
+        except Sam2RosError as error:
+            raise TrainError(f'tasks[{index}].image_size: {first_line(error)}') from None
         _check_task(task, f'tasks[{index}]', config.data.train_frames)
     if not any(task.weight for task in config.tasks):
         raise TrainError('tasks: all have weight 0; give one more')

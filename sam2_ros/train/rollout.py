@@ -101,7 +101,18 @@ def encode(model: SAM2Base, pictures: Tensor, gradient: bool = True) -> Features
 def roll_out(
     model: SAM2Base, features: Features, clip: Clip, dialogue: Dialogue,
 ) -> list[Answer]:
-    """Track the objects of ``clip`` from their first frame on; return every decoder call."""
+    """
+    Track the objects of ``clip`` from their first frame on; return every decoder call.
+
+    The clip's pictures may have another size than the model was built for.
+    """
+    with _seeing(model, clip.pictures.shape[-1]):
+        return _roll_out(model, features, clip, dialogue)
+
+
+def _roll_out(
+    model: SAM2Base, features: Features, clip: Clip, dialogue: Dialogue,
+) -> list[Answer]:
     # Pointer times are divided by min(num_frames, max_obj_ptrs_in_encoder) - 1: a short clip must
     # count them as the long videos of inference do.
     num_frames = max(clip.numbers[-1] + 1, model.max_obj_ptrs_in_encoder)
@@ -132,6 +143,31 @@ def roll_out(
         _remember(model, memory, number, frame == 0 or points is not None, current, outputs,
                   levels, sizes, points)
     return answers
+
+
+@contextlib.contextmanager
+def _seeing(model: SAM2Base, size: int) -> Iterator[None]:
+    """
+    Let ``model`` see pictures of ``size`` x ``size`` pixels, whichever it was built for.
+
+    No weight depends on the size; position embeddings are scaled, and rotary tables computed
+    anew, by the modules themselves.
+    """
+    prompts = model.sam_prompt_encoder
+    side = size // model.backbone_stride
+    changes: list[tuple[Any, str, Any]] = [
+        (model, 'image_size', size), (model, 'sam_image_embedding_size', side),
+        (prompts, 'input_image_size', (size, size)),
+        (prompts, 'image_embedding_size', (side, side)),
+        (prompts, 'mask_input_size', (4 * side, 4 * side))]
+    before = [getattr(module, name) for module, name, _ in changes]
+    for module, name, value in changes:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for (module, name, _), value in zip(changes, before, strict=True):
+            setattr(module, name, value)
 
 
 def _remember(

@@ -48,6 +48,8 @@ class TaskOptions:
     """One kind of batch."""
 
     weight: float = 1.0
+    #: Side of the picture that the model sees; None: the run's.
+    image_size: int | None = None
     #: Frames of a clip; 1: images.
     frames: int = 1
     scenes: int = 4
@@ -89,12 +91,14 @@ class ClipTask:
     def __init__(
         self, source: ShotSource, options: TaskOptions, losses: MaskLosses, image_size: int,
     ) -> None:
-        """Draw from ``source``; pictures are brought to ``image_size`` pixels a side."""
+        """Draw from ``source``; pictures get the options' size, or else ``image_size``."""
         self.weight = options.weight
         self._source = source
         self._options = options
         self._losses = losses
-        self._size = image_size
+        self._name = f'{options.frames}' + (
+            f'@{options.image_size}' if options.image_size else '')
+        self._size = options.image_size or image_size
 
     def batch(self, rng: np.random.Generator) -> Clip:
         """Return random objects of random scenes, all with the same frame numbers."""
@@ -130,7 +134,7 @@ class ClipTask:
             part_loss, part_parts = self._losses(answers, part.masks, step)
             loss = loss + share * part_loss
             for name, value in part_parts.items():
-                name = f'{name}{self._options.frames}'
+                name = f'{name}{self._name}'
                 parts[name] = parts.get(name, 0.0) + share * value
         return loss, parts
 

@@ -71,6 +71,8 @@ def test_a_config_is_read_with_its_paths_beside_it(tmp_path: Path) -> None:
     ('{folder: run}', '{folder: run, seed: -1}', 'run.seed: is -1, must be 0 or more'),
     ('click: 0.6', 'click: -0.1', 'tasks[0].prompts: takes shares above 0'),
     ('weight: 2', 'weight: -2', 'tasks[1].weight: is -2, must be 0 or more'),
+    ('weight: 2', 'image_size: 250', 'tasks[1].image_size: image size 250 is not possible'),
+    ('weight: 2', 'vanishing: 2', 'tasks[1].vanishing: is 2, must be from 0 to 1'),
     ('weight: 2', 'stride: 4', 'tasks[1]: its last frame can be 14 after the first, clips have 12'),
     ('held_out: /scenes/held_out', 'held_out: /scenes, images: 0, clips: 0',
      'data.images + data.clips: is 0, must be 1 or more'),

@@ -137,3 +137,23 @@ def test_a_prepared_decoder_looks_where_the_click_is() -> None:
     likeness = attention.q_proj(click) @ attention.k_proj(places).T
 
     assert int(likeness.argmax()) == 2 * 8 + 5
+
+
+@torch.no_grad()
+def test_pictures_may_have_another_size_than_the_model_was_built_for(
+    model: SAM2Base, clip: Clip,
+) -> None:
+    size = clip.pictures.shape[-1]
+    other = random_model('sam2_nano', image_size=2 * size)
+    other.load_state_dict(model.state_dict())
+    other.eval()
+
+    ours, theirs = (
+        roll_out(one, encode(one, clip.pictures), clip, Dialogue(centred=True))
+        for one in (other, model.eval()))
+
+    for answer, expected in zip(ours, theirs, strict=True):
+        assert answer.masks.shape == expected.masks.shape
+        assert torch.equal(answer.masks, expected.masks)
+    assert other.image_size == 2 * size
+    assert other.sam_prompt_encoder.input_image_size == (2 * size, 2 * size)

@@ -105,3 +105,11 @@ def test_clips_are_drawn_until_an_object_vanishes() -> None:
     assert not always.masks[1:].any()
     assert always.masks[0].any()
     assert int(never.masks[2].flatten(1).any(dim=1).sum()) == 4
+
+
+def test_a_task_may_have_a_picture_size_of_its_own(squares: ShotSource) -> None:
+    small = task(squares, scenes=1).batch(np.random.default_rng(0))
+    large = task(squares, scenes=1, image_size=128).batch(np.random.default_rng(0))
+
+    assert small.pictures.shape[-2:] == (64, 64)
+    assert large.pictures.shape[-2:] == (128, 128)
