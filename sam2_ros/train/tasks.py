@@ -179,7 +179,7 @@ class ClipTask:
     @staticmethod
     def _vanishing(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return of each object whether some frame is without it: [T,N,H,W] -> [N]."""
-        return ~masks.any(axis=(2, 3)).all(axis=0)
+        return np.asarray(~masks.any(axis=(2, 3)).all(axis=0))
 
     def _dialogue(self, rng: np.random.Generator) -> Dialogue:
         options = self._options

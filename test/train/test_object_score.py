@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 pytest.importorskip('torch', reason='no PyTorch here: nothing can be trained')
@@ -19,7 +21,7 @@ from sam2_ros.train.object_score import initialise_object_score, score_tokens
 from sam2_ros.train.tasks import ClipTask, ShotSource, TaskOptions
 
 
-def clips(squares: ShotSource, **options: int) -> ClipTask:
+def clips(squares: ShotSource, **options: Any) -> ClipTask:
     """Return clips of three frames; the third object is gone from the third frame on."""
     return ClipTask(
         squares, TaskOptions(scenes=1, objects=3, leaps=0, **options), MaskLosses(), image_size=128)
