@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +95,8 @@ class Benchmark:
             entrants, officials, threads, options.picture_size, options.runs,
             options.tracked_frames, options.output if options.ros else None, options.camera_rate,
             options.cloud)
+        if self._old is not None:
+            _check_names(options.compare, self._old, self._setting)
         self._experiments = _experiments(options.experiments, self._setting)
         self.machine = describe_machine()
         self._settings = self._describe()
@@ -132,7 +134,7 @@ class Benchmark:
                 parts.append(f'![{experiment}]({plots[experiment]})')
         parts.append(report.ending())
         comparison = None
-        if self._old is not None and self._options.compare is not None and samples.experiments:
+        if self._old is not None and self._options.compare is not None and self.complete:
             comparison = compare(document, self._old, self._options.compare, self._options.ratio)
             parts.append(comparison.to_markdown())
         self.folder.write(REPORT_FILE, '\n\n'.join(filter(None, parts)) + '\n')
@@ -221,6 +223,15 @@ def _experiments(names: Sequence[str] | None, setting: Setting) -> list[Experime
             'again without --image-only, or name other experiments')
     return [make(setting) for name, make in makers.items()
             if (name not in impossible if names is None else name in names)]
+
+
+def _check_names(file: Path | None, old: Mapping[str, Any], setting: Setting) -> None:
+    """:raises BenchmarkError: the earlier benchmark is of other bundles."""
+    before = old['settings']['bundles']
+    if not any(name in before for name in setting.names):
+        raise BenchmarkError(
+            f'{file}: is of other bundles, {", ".join(before)}; they are known by the names of '
+            'their folders')
 
 
 def _key(experiment: Experiment, repetition: int, turn: Turn) -> str:

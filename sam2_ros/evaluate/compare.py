@@ -92,7 +92,7 @@ def read_old(file: Path) -> Mapping[str, Any]:
         raise BenchmarkError(f'{file}: is no JSON') from None
     try:
         _figures(document)
-        document['settings'].items()
+        document['settings']['bundles'].items()
     except (KeyError, TypeError, AttributeError):
         raise BenchmarkError(
             f'{file}: is no figures.json that `sam2-ros benchmark` wrote') from None
@@ -112,8 +112,7 @@ def compare(
     changes = [Change(key, theirs[key], now) for key, now in mine.items() if key in theirs]
     if not changes:
         raise BenchmarkError(
-            f'{file}: has no figure in common with this benchmark, of other bundles (by the names '
-            'of their folders) or experiments')
+            f'{file}: has no figure in common with this benchmark, but is of other experiments')
     differences = _differences(new, old)
     for who, names in (('the earlier one', theirs.keys() - mine.keys()),
                        ('this one', mine.keys() - theirs.keys())):

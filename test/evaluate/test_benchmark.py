@@ -438,6 +438,8 @@ def test_compared_with_an_earlier_one(
     ('no JSON', 'is no JSON'),
     ('[]', 'is no figures.json that `sam2-ros benchmark` wrote'),
     ('{"figures": {"iou": {}}, "settings": {}}', 'is no figures.json that'),
+    ('{"figures": {"measurements": [], "memory": []}, "settings": {"bundles": {"tiny": {}}}}',
+     'is of other bundles, tiny; they are known by the names of their folders'),
 ])
 def test_nothing_to_compare_with(
     nano_bundle: Path, tmp_path: Path, text: str | None, expected: str,
