@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 pytest.importorskip('torch', reason='no PyTorch here: nothing can be exported')
@@ -31,7 +32,7 @@ HALF = np.random.default_rng(0).normal(size=(SIDE, SIDE)).astype(np.float16).ast
 INPUTS = {'x': np.random.default_rng(1).normal(size=(3, SIDE)).astype(np.float32)}
 
 
-def product(weight: np.ndarray) -> onnx.ModelProto:
+def product(weight: npt.NDArray[np.generic]) -> onnx.ModelProto:
     """Return a graph that multiplies ``x`` with a weight."""
     graph = helper.make_graph(
         [helper.make_node('MatMul', ['x', 'weight'], ['y'])], 'product',
@@ -61,7 +62,7 @@ def test_an_exact_weight_is_stored_in_half_and_gives_the_same_numbers() -> None:
     pytest.param(HALF[:, :8], id='not worth it'),
     pytest.param(HALF.astype(np.float64), id='of another type'),
 ])
-def test_other_weights_stay_as_they_are(weight: np.ndarray) -> None:
+def test_other_weights_stay_as_they_are(weight: npt.NDArray[np.generic]) -> None:
     model = product(weight)
     before = model.SerializeToString()
 
