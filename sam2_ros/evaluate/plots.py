@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -117,12 +116,15 @@ def _draw_parts(axis: Axes, parts: Sequence[Series], contenders: Sequence[str]) 
     """Draw a bar for each contender, of the means of its stages."""
     ends = dict.fromkeys(contenders, 0.0)
     stages = list(dict.fromkeys(each.stage for each in parts))
-    for stage, colour in zip(stages, cycle(_COLOURS), strict=False):
+    for index, stage in enumerate(stages):
         means = {each.contender: each.mean for each in parts if each.stage == stage}
-        axis.barh(list(means), list(means.values()), left=[ends[name] for name in means],
-                  color=colour, label=stage)
+        axis.barh(
+            list(means), list(means.values()), left=[ends[name] for name in means], label=stage,
+            color=_COLOURS[index % len(_COLOURS)],
+            hatch='//' if index >= len(_COLOURS) else None)  # the second of its colour
         for name, mean in means.items():
             ends[name] += mean
+    axis.invert_yaxis()  # the first on top
     axis.set_title('stages')
     axis.set_xlabel('ms (mean)')
     axis.legend(fontsize='x-small')

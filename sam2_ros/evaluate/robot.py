@@ -73,15 +73,20 @@ class Robot:
         self.peak_memory: int | None = None
 
     def __enter__(self) -> Robot:
-        document = json.dumps(dataclasses.asdict(self._order), default=str)
+        order = self._order
+        document = json.dumps({
+            **dataclasses.asdict(order), 'bundle': str(order.bundle.resolve()),
+            'folder': str(order.folder.resolve())})
         command = [sys.executable, '-m', __name__, document]
-        hosts = [host for host in (self._host, self._order.node_host) if host is not None]
-        self._order.folder.mkdir(parents=True, exist_ok=True)
+        hosts = [host for host in (self._host, order.node_host) if host is not None]
+        order.folder.mkdir(parents=True, exist_ok=True)
         with self._log.open('wb') as log:
             # In a session of its own: Ctrl-C is for the benchmark, which then ends the process.
+            # In its folder: from a checkout, Python would import that, which has no messages.
             self._process = subprocess.Popen(
                 command if self._host is None else self._host.command(command),
-                pass_fds=[host.socket for host in hosts], env=self._environment, text=True,
+                pass_fds=[host.socket for host in hosts], env=self._environment,
+                cwd=order.folder, text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
         return self
 

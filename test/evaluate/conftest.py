@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from sam2_ros.evaluate.errors import BenchmarkError
+from sam2_ros.evaluate.link import require_hosts
 from sam2_ros.model.image_files import read_photo, write_png
 
 Image = npt.NDArray[np.uint8]
@@ -28,6 +30,15 @@ _CUT_OUTS = {
     'face': ('astronaut.png', (225, 110), (60, 85)),
 }
 _BACKGROUNDS = ('rocket.jpg', 'coffee.png', 'astronaut.png', 'rocket.jpg')
+
+
+@pytest.fixture(scope='session')
+def can_make_hosts() -> None:
+    """Skip what needs two hosts where none can be made, and say what is missing."""
+    try:
+        require_hosts()
+    except BenchmarkError as error:
+        pytest.skip(str(error))
 
 
 def ellipse(x: float, y: float, half_width: float, half_height: float) -> Mask:

@@ -21,21 +21,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_ros.evaluate.errors import BenchmarkError
-from sam2_ros.evaluate.link import Host, probe_link, require_hosts
+from sam2_ros.evaluate.link import Host, probe_link
 from sam2_ros.evaluate.link_process import JITTER_TIME, LinkOptions, Way, carry
 
 #: Seconds; nothing here takes this long.
 TIMEOUT = 60.0
-
-
-@pytest.fixture(scope='module')
-def can_make_hosts() -> None:
-    """Skip what needs two hosts where none can be made, and say what is missing."""
-    try:
-        require_hosts()
-    except BenchmarkError as error:
-        pytest.skip(str(error))
 
 
 def arrivals(way: Way) -> list[tuple[float, bytes]]:

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip('matplotlib', reason='no matplotlib here: nothing can be plotted')
 
-from sam2_ros.evaluate.plots import plot_counts, plot_runs
+from sam2_ros.evaluate.plots import plot_counts, plot_distributions, plot_runs
 from sam2_ros.evaluate.samples import Series
 
 
@@ -42,4 +42,16 @@ def test_time_against_a_count(tmp_path: Path) -> None:
     plot_counts(series[:-1], 'title', tmp_path / 'counts.png')
     picture = cv2.imread(str(tmp_path / 'counts.png'))
     assert picture is not None
+    assert (picture != 255).any()
+
+
+@pytest.mark.parametrize('stages', [[], [f'stage {index}' for index in range(10)]])
+def test_distributions(tmp_path: Path, stages: list[str]) -> None:
+    """With more stages than there are colours, and of a camera, which has none."""
+    series = [series_of(f'nano, {place}', stage, 30)
+              for place in ('edge', 'cloud') for stage in ('total at 30 images a second', *stages)]
+    plot_distributions(series, 'title', tmp_path / 'distributions.png')
+    picture = cv2.imread(str(tmp_path / 'distributions.png'))
+    assert picture is not None
+    assert picture.shape[:2] == (560, 1600 if stages else 800)
     assert (picture != 255).any()
