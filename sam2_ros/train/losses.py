@@ -35,6 +35,11 @@ class LossOptions:
     #: Of the masks that the answer does not consist of (the single one beside three, or the
     #: three beside the single one): they learn from every prompt too.
     other_masks: float = 0.5
+    #: Share of the mean of three masks, beside the best of them, after a first click and where
+    #: more is known. The choice among the three is hard, and where few clicks are ambiguous, masks
+    #: that are alike forgive it.
+    three_prompted: float = 0.0
+    three_tracked: float = 0.5
     #: Class-balanced cross-entropy, for a model that starts afresh: it decays to 0 over
     #: ``balanced_steps``, while focal grows from a tenth of its weight.
     balanced: float = 0.0
@@ -83,11 +88,10 @@ class MaskLosses:
         target = covered[:, None].expand_as(answer.masks)
         losses = self._pixel_losses(answer.masks, target, step)
         single, three = losses[:, 0], losses[:, 1:]
-        # A first click can mean several things: only the best of the three must be right. When
-        # memory or a dialogue tells which object is meant, each of them must.
-        best = three.min(dim=1).values
-        if not answer.prompted:
-            best = 0.5 * best + 0.5 * three.mean(dim=1)
+        # A first click can mean several things: the best of the three must be right. When memory
+        # or a dialogue tells which object is meant, each of them must.
+        share = self.options.three_prompted if answer.prompted else self.options.three_tracked
+        best = (1 - share) * three.min(dim=1).values + share * three.mean(dim=1)
         chosen, other = (best, single) if answer.multimask else (single, best)
         with torch.no_grad():
             ious = _ious(answer.masks, target)

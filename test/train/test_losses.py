@@ -63,10 +63,14 @@ def test_an_ambiguous_click_teaches_only_the_best_of_three_and_the_single_mask()
     assert taught.tolist() == [True, False, True, False]
 
 
-def test_where_memory_tells_the_object_every_mask_learns() -> None:
+@pytest.mark.parametrize(('prompted', 'options'), [
+    (False, LossOptions()), (True, LossOptions(three_prompted=0.3))])
+def test_where_memory_tells_the_object_or_options_say_so_every_mask_learns(
+    prompted: bool, options: LossOptions,
+) -> None:
     masks = torch.zeros(1, 4, SIDE, SIDE)
 
-    loss, _ = MaskLosses()([answer(masks, prompted=False)], left_half(), step=0)
+    loss, _ = MaskLosses(options)([answer(masks, prompted=prompted)], left_half(), step=0)
     loss.backward()
 
     assert masks.grad is not None
