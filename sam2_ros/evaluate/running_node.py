@@ -172,34 +172,6 @@ class RunningNode:
             raise BenchmarkError(f'the node did not subscribe within {START_TIMEOUT:g} s; its log '
                                  f'is {self._log}')
 
-    def measure_prompts(
-        self, picture: npt.NDArray[np.uint8], runs: int, add: Add,
-    ) -> None:
-        """
-        Add ``runs`` times image and prompt in, masks out; one object.
-
-        Stages: ``total`` from the image's publication to the masks' reception, those that the node
-        tells, and ``overhead``: total without the model's stages.
-
-        :raises BenchmarkError: the node has ended or answers no longer.
-        """
-        self.warm_up(picture)
-        for _ in range(runs):
-            add(self.ask(picture))
-
-    def measure_tracking(
-        self, picture: npt.NDArray[np.uint8], frames: int, runs: int, add: Add,
-    ) -> None:
-        """
-        Add ``runs`` times image in, masks out, of one tracked object; stages as of prompts.
-
-        :param frames: after how many frames the memory is full; those do not count.
-        :raises BenchmarkError: the node has ended or answers no longer.
-        """
-        self.warm_up(picture, frames)
-        for _ in range(runs):
-            add(self.ask(picture))
-
     def watch_camera(
         self, picture: npt.NDArray[np.uint8], camera: CameraFacts, answers: int, add: Add,
     ) -> None:
@@ -257,7 +229,8 @@ class RunningNode:
         """
         Publish an image, in mode ``prompt`` with a point on it, until it is answered.
 
-        Returns the stages as of ``measure_prompts``, in seconds.
+        Returns stages in seconds: ``total`` from the image's publication to the masks' reception,
+        those that the node tells, and ``overhead``: total without the model's stages.
 
         :raises BenchmarkError: the node has ended or answers no longer.
         """

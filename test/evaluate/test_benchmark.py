@@ -35,7 +35,7 @@ TRACKING_STAGES = ['step', 'resize', 'encode', 'memory_attention', 'decode', 'fi
 MEMORIES = ['step, 0 memories', 'step, 1 memory', 'step, 2 memories', 'step, 4 memories']
 PROCESS_STAGES = [f'{work}: {what}' for work in ('segmentation', 'tracking')
                   for what in ('process to loaded model', 'first run')]
-RUNS, FRAMES, REPETITIONS = 3, 2, 2
+RUNS, FRAMES = 3, 2
 #: Seconds; nothing here takes this long, it keeps a hanging benchmark from hanging the tests.
 TIMEOUT = 300.0
 #: One thread: on a busy machine, PyTorch's threads wait for each other for minutes.
@@ -101,7 +101,7 @@ def everything(
     folder = tmp_path_factory.mktemp('benchmark') / 'new' / 'folder'
     ended = subprocess.run(
         command(nano_bundle, small_bundle, '--pytorch', '--runs', RUNS, '--tracked-frames', FRAMES,
-                '--repetitions', REPETITIONS, *SMALL, '--output', folder),
+                *SMALL, '--output', folder),
         cwd=folder.parents[1], capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert ended.returncode == 0, ended.stderr
     return folder, ended
@@ -132,7 +132,7 @@ def test_every_stage_of_everybody(document: Any) -> None:
 def test_figures_are_those_of_the_runs(
     everything: tuple[Path, subprocess.CompletedProcess[str]], document: Any,
 ) -> None:
-    """Of all repetitions; the first run of each is apart."""
+    """The first run is apart."""
     for experiment in ('consecutive', 'points', 'tracking'):
         runs = runs_of(everything[0], experiment)
         for each in document['figures']['measurements']:
@@ -140,24 +140,21 @@ def test_figures_are_those_of_the_runs(
                 continue
             values = runs[each['contender'], each['stage']]
             count = FRAMES if experiment == 'tracking' else RUNS
-            assert each['runs'] == len(values) == count * REPETITIONS
+            assert each['runs'] == len(values) == count
             assert each['median_ms'] == pytest.approx(np.median(values), abs=1e-3)
             assert each['p95_ms'] <= each['p99_ms'] <= values.max() + 1e-3
-            assert each['repetition_medians_ms'] == pytest.approx(
-                np.median(values.reshape(REPETITIONS, count), axis=1), abs=1e-3)
-            assert len(each['first_ms']) == (0 if experiment == 'tracking' else REPETITIONS)
+            assert len(each['first_ms']) == (0 if experiment == 'tracking' else 1)
 
 
 def test_turns_are_taken_run_by_run(
     everything: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
-    """In every repetition all contenders run once before one of them runs again."""
-    order = [(each['repetition'], each['run'], each['contender'])
+    """All contenders run once before one of them runs again."""
+    order = [(each['run'], each['contender'])
              for each in records_in(everything[0]) if each['experiment'] == 'consecutive']
     names = ['nano', 'small', 'pytorch, nano', 'pytorch, small']
     assert order == [
-        (repetition, run, name) for repetition in range(1, REPETITIONS + 1)
-        for run in range(RUNS + 1) for name in (names[::-1] if run % 2 else names)]
+        (run, name) for run in range(RUNS + 1) for name in (names[::-1] if run % 2 else names)]
 
 
 def test_stages_are_parts_of_the_whole(
@@ -249,7 +246,7 @@ def test_report_and_plots(everything: tuple[Path, subprocess.CompletedProcess[st
     assert str(folder) in ended.stdout
     assert 'INCOMPLETE' not in report
     for text in (*IMAGE_STAGES, *POINTS, *OBJECTS, *TRACKING_STAGES, *MEMORIES, *PROCESS_STAGES,
-                 'p99', 'std', 'spread of medians', 'beside PyTorch', 'Peak memory',
+                 'p99', 'std', 'beside PyTorch', 'Peak memory',
                  'random weights',
                  'nano: sam2_nano, 256 pixels', 'small: sam2_nano, 128 pixels'):
         assert text in report
@@ -386,6 +383,25 @@ def test_a_real_ctrl_c(nano_bundle: Path, tmp_path: Path) -> None:
     assert 'Traceback' not in errors
     assert 'INCOMPLETE' in output
     assert figures_in(tmp_path)['complete'] is False
+
+
+def test_repetitions(nano_bundle: Path, tmp_path: Path) -> None:
+    """Each has a first run, and its own median; the report tells how far they are apart."""
+    assert benchmark(nano_bundle, '--experiments', 'consecutive,varying', '--runs', RUNS,
+                     '--repetitions', '3', '--output', tmp_path) == 0
+    order = [(each['repetition'], each['experiment'], each['run'])
+             for each in records_in(tmp_path)]
+    assert order == [(repetition, experiment, run) for repetition in (1, 2, 3)
+                     for experiment in ('consecutive', 'varying') for run in range(RUNS + 1)]
+    runs = runs_of(tmp_path, 'varying')
+    for each in figures_in(tmp_path)['figures']['measurements']:
+        assert each['runs'] == 3 * RUNS
+        assert len(each['first_ms']) == 3
+        if each['experiment'] == 'varying':
+            values = runs['nano', each['stage']].reshape(3, RUNS)
+            assert each['repetition_medians_ms'] == pytest.approx(
+                np.median(values, axis=1), abs=1e-3)
+    assert 'spread of medians' in (tmp_path / REPORT_FILE).read_text(encoding='utf-8')
 
 
 def test_time_limit(nano_bundle: Path, tmp_path: Path) -> None:

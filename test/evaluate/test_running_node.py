@@ -34,13 +34,11 @@ def test_node_that_dies(nano_bundle: Path, tmp_path: Path) -> None:
     with RunningNode(nano_bundle, 'cpu', 1, tmp_path, 'prompt') as node:
         node.wait()
 
-        def kill_it(durations: dict[str, float]) -> None:
-            runs.append(durations)
-            node._process.kill()
-
+        runs.append(node.ask(make_picture(64, 48)))
+        node._process.kill()
         with pytest.raises(BenchmarkError, match='ended by itself'):
-            node.measure_prompts(make_picture(64, 48), 5, kill_it)
-    assert len(runs) == 1
+            node.ask(make_picture(64, 48))
+    assert runs[0]['total'] > 0
     assert node.peak_memory is not None
 
 
@@ -53,13 +51,14 @@ def test_lost_images(
         node.wait()
         ask, answers = node._ask_once, iter([False, True, True, True, False, True])
 
-        def sometimes(picture: Any, prompted: bool) -> float | None:
+        def sometimes(picture: Any, prompted: bool) -> dict[str, float] | None:
             return ask(picture, prompted) if next(answers, False) else None
 
         monkeypatch.setattr(node, '_ask_once', sometimes)
+        runs += [node.ask(make_picture(64, 48)) for _ in range(4)]
         with pytest.raises(BenchmarkError, match='5 images in a row got no masks'):
-            node.measure_prompts(make_picture(64, 48), 5, runs.append)
-    assert len(runs) == 2  # four answers, two of them to warm up
+            node.ask(make_picture(64, 48))
+    assert len(runs) == 4
     assert node.lost == 2 + 5
 
 
@@ -81,15 +80,13 @@ def test_the_process_ends_with_the_measurement(nano_bundle: Path, tmp_path: Path
 
 def test_image_that_never_comes(nano_bundle: Path, tmp_path: Path) -> None:
     """The node refuses the prompt, which ends the waiting; the image counts as lost."""
-    runs: list[dict[str, float]] = []
     with RunningNode(nano_bundle, 'cpu', 1, tmp_path, 'prompt') as node:
         node.wait()
         node._images = node._node.create_publisher(Image, 'elsewhere', 10)
         said = r'5 images .* no masks \(the node: .*no image has come'
         with pytest.raises(BenchmarkError, match=said):
-            node.measure_prompts(make_picture(64, 48), 1, runs.append)
+            node.ask(make_picture(64, 48))
     assert node.lost == 5
-    assert runs == []
 
 
 def test_frames_that_never_come(
@@ -97,15 +94,11 @@ def test_frames_that_never_come(
 ) -> None:
     """Nobody refuses a frame without a prompt: it is lost when the node does not tell of it."""
     monkeypatch.setattr(running_node, 'ARRIVAL_TIMEOUT', 0.5)  # five diagnostics
-    runs: list[dict[str, float]] = []
     with RunningNode(nano_bundle, 'cpu', 1, tmp_path, 'track') as node:
         node.wait()
-
-        def go_elsewhere(durations: dict[str, float]) -> None:
-            runs.append(durations)
-            node._images = node._node.create_publisher(Image, 'elsewhere', 10)
-
+        node.warm_up(make_picture(64, 48), 2)
+        assert node.ask(make_picture(64, 48))['memory_attention'] > 0
+        node._images = node._node.create_publisher(Image, 'elsewhere', 10)
         with pytest.raises(BenchmarkError, match='5 images in a row got no masks'):
-            node.measure_tracking(make_picture(64, 48), 2, 3, go_elsewhere)
-    assert len(runs) == 1
+            node.ask(make_picture(64, 48))
     assert node.lost == 5
