@@ -52,13 +52,22 @@ def can_export() -> None:
 
 
 @pytest.fixture(scope='session')
-def nano_bundle(can_export: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a bundle of sam2_nano (256 x 256) with random weights, seed 0."""
+def nano_export(can_export: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return what ``nano_bundle`` does, and what its export wrote on the way."""
     # Imported here, so that tests without a bundle do not wait for PyTorch.
     from sam2_ros.export.exporter import ExportOptions, export_bundle
 
     folder = tmp_path_factory.mktemp('bundles') / 'nano'
-    return export_bundle(ExportOptions(model='sam2_nano', output=folder)).path
+    lines: list[str] = []
+    export_bundle(
+        ExportOptions(model='sam2_nano', output=folder, image_size=256), lines.append)
+    return folder, ''.join(lines)
+
+
+@pytest.fixture(scope='session')
+def nano_bundle(nano_export: tuple[Path, str]) -> Path:
+    """Return the folder of a bundle of sam2_nano (256 x 256) with random weights, seed 0."""
+    return nano_export[0]
 
 
 @pytest.fixture(scope='session')
@@ -67,7 +76,8 @@ def image_only_bundle(can_export: None, tmp_path_factory: pytest.TempPathFactory
     from sam2_ros.export.exporter import ExportOptions, export_bundle
 
     folder = tmp_path_factory.mktemp('bundles') / 'image_only'
-    return export_bundle(ExportOptions(model='sam2_nano', output=folder, image_only=True)).path
+    options = ExportOptions(model='sam2_nano', output=folder, image_size=256, image_only=True)
+    return export_bundle(options).path
 
 
 @pytest.fixture(scope='session')

@@ -8,7 +8,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -248,13 +248,14 @@ class _Export:
 
     def _provenance(self) -> dict[str, Any]:
         file = self._options.checkpoint
+        distributions = metadata.packages_distributions()
         return {
             'checkpoint': file.name if file else None,
             'checkpoint_sha256': sha256_of(file) if file else None,
             'seed': None if file else self._options.seed,
             'versions': {
                 'sam2_ros': sam2_ros.__version__,
-                **{name: _version(name) for name in (
+                **{name: _version(name, distributions) for name in (
                     'torch', 'sam2', 'onnx', 'onnxsim', 'onnxruntime')}},
             'checks': self._checks}
 
@@ -287,9 +288,9 @@ def _tracking(model: SAM2Base) -> Tracking:
         fill_hole_area=configs.FILL_HOLE_AREA)
 
 
-def _version(module: str) -> str | None:
+def _version(module: str, distributions: Mapping[str, Sequence[str]]) -> str | None:
     """Version of the distribution that holds ``module``: sam2 goes by several names."""
-    names = metadata.packages_distributions().get(module)
+    names = distributions.get(module)
     return metadata.version(names[0]) if names else None
 
 

@@ -31,7 +31,9 @@ def test_the_bundle_lands_in_a_folder_named_after_what_it_is(
     status = command.run(parse('--model', 'sam2_nano', '--random-weights', '--image-size', '128'))
 
     assert status == 0
-    assert Bundle.load(tmp_path / 'sam2_nano_128_fp32').manifest.image_size == 128
+    bundle = Bundle.load(tmp_path / 'sam2_nano_128_fp32')
+    assert bundle.manifest.image_size == 128
+    assert bundle.can_track
     assert 'bundle ready' in capsys.readouterr().out
 
 
@@ -40,20 +42,10 @@ def test_the_model_that_comes_with_the_package(can_export: None, tmp_path: Path)
 
     assert command.run(parse('--model', 'sam2_nano', '--image-only', '--output', str(output))) == 0
 
-    manifest = Bundle.load(output).manifest
-    assert manifest.trained
-    assert manifest.provenance['checkpoint'] == 'sam2_nano.pt'
-
-
-def test_image_only_leaves_out_what_tracking_needs(can_export: None, tmp_path: Path) -> None:
-    output = tmp_path / 'bundle'
-
-    status = command.run(parse(
-        '--model', 'sam2_nano', '--random-weights', '--image-size', '128', '--image-only',
-        '--output', str(output)))
-
-    assert status == 0
-    assert not Bundle.load(output).can_track
+    bundle = Bundle.load(output)
+    assert bundle.manifest.trained
+    assert bundle.manifest.provenance['checkpoint'] == 'sam2_nano.pt'
+    assert not bundle.can_track, '--image-only leaves out what tracking needs'
 
 
 @pytest.mark.parametrize(

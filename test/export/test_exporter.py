@@ -113,8 +113,8 @@ def test_manifest_of_a_checkpoint(tmp_path: Path) -> None:
     file = tmp_path / 'weights.pt'
     torch.save({'model': random_model('sam2_nano', seed=4).state_dict()}, file)
 
-    bundle = export_bundle(
-        ExportOptions(model='sam2_nano', output=tmp_path / 'bundle', checkpoint=file))
+    bundle = export_bundle(ExportOptions(
+        model='sam2_nano', output=tmp_path / 'bundle', checkpoint=file, image_only=True))
 
     assert bundle.manifest.trained
     assert bundle.manifest.provenance['checkpoint'] == 'weights.pt'
@@ -122,12 +122,9 @@ def test_manifest_of_a_checkpoint(tmp_path: Path) -> None:
     assert bundle.manifest.provenance['seed'] is None
 
 
-def test_every_stage_reports_its_time(tmp_path: Path) -> None:
-    lines: list[str] = []
+def test_every_stage_reports_its_time(nano_export: tuple[Path, str]) -> None:
+    _, text = nano_export
 
-    export_bundle(ExportOptions(model='sam2_nano', output=tmp_path / 'bundle'), lines.append)
-
-    text = ''.join(lines)
     assert 'RANDOM weights' in text
     for stage in (
             'build model', 'image_resize: check against PyTorch', 'image_encoder: trace',
@@ -175,9 +172,11 @@ def test_a_bundle_is_replaced_only_by_force(nano_bundle: Path, tmp_path: Path) -
 
     with pytest.raises(ExportError, match='holds a bundle already; replace it with --force'):
         export_bundle(ExportOptions(model='sam2_nano', output=output))
-    export_bundle(ExportOptions(model='sam2_nano', output=output, seed=9, force=True))
+    export_bundle(ExportOptions(
+        model='sam2_nano', output=output, seed=9, force=True, image_only=True))
 
     assert Bundle.load(output).manifest.provenance['seed'] == 9
+    assert not Bundle.load(output).can_track
     assert [file.name for file in tmp_path.iterdir()] == ['bundle']
 
 

@@ -103,7 +103,7 @@ def prompts_for(
     scope='session', params=['nano', 'trained', 'sam2_tiny_512', 'sam2.1_tiny_1024'])
 def exported(request: pytest.FixtureRequest) -> Exported:
     if request.param == 'nano':
-        return exported_from(request.getfixturevalue('nano_bundle'), random_model('sam2_nano'))
+        return exported_from(request.getfixturevalue('nano_bundle'), random_model('sam2_nano', 256))
     if request.param == 'trained':
         folder = request.getfixturevalue('trained_bundle')
         return exported_from(folder, load_model('sam2_nano', SHIPPED_CHECKPOINT))
@@ -115,7 +115,7 @@ def exported(request: pytest.FixtureRequest) -> Exported:
 
 @pytest.fixture(scope='session')
 def nano(nano_bundle: Path) -> Exported:
-    return exported_from(nano_bundle, random_model('sam2_nano'))
+    return exported_from(nano_bundle, random_model('sam2_nano', 256))
 
 
 def test_encoder_gives_the_official_features(exported: Exported) -> None:
@@ -177,7 +177,7 @@ def test_an_absent_mask_is_not_read(nano: Exported) -> None:
 
 def test_the_parity_test_sees_every_weight(nano: Exported) -> None:
     """A model that differs in one position embedding must not pass as the same."""
-    other = random_model('sam2_nano')
+    other = random_model('sam2_nano', 256)
     with torch.no_grad():
         other.image_encoder.trunk.pos_embed.zero_()
     image = torch.from_numpy(random_image(other))
@@ -191,7 +191,7 @@ def test_the_parity_test_sees_every_weight(nano: Exported) -> None:
 @pytest.mark.parametrize(
     ('name', 'size'), [
         pytest.param(
-            'sam2.1_tiny', 768, id='windows of 14 are padded, global attention has a rest'),
+            'sam2.1_tiny', 544, id='windows of 14 are padded, global attention has a rest'),
         pytest.param('sam2_nano', 832, id='windows of stage 2 span 16 rows, strips must too'),
     ])
 def test_encoder_at_a_size_that_does_not_divide_evenly(name: str, size: int) -> None:
@@ -208,12 +208,13 @@ def test_encoder_at_a_size_that_does_not_divide_evenly(name: str, size: int) -> 
 
 @pytest.mark.parametrize('opset', [17, 19, 20])  # 18 is the default, which all else tests
 def test_every_opset_is_checked_and_runs(opset: int, tmp_path: Path) -> None:
-    options = ExportOptions(model='sam2_nano', output=tmp_path / 'bundle', opset=opset)
+    options = ExportOptions(
+        model='sam2_nano', output=tmp_path / 'bundle', image_size=256, opset=opset)
 
     bundle = export_bundle(options)
 
     assert bundle.manifest.opset == opset
-    exported_from(bundle.path, random_model('sam2_nano'))
+    exported_from(bundle.path, random_model('sam2_nano', 256))
 
 
 def test_a_model_without_object_scores_says_ten(nano: Exported) -> None:

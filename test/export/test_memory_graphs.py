@@ -84,7 +84,7 @@ def mask_logits(count: int, side: int) -> Tensor:
     scope='module', params=['nano', 'trained', 'sam2_tiny_512', 'sam2.1_tiny_1024'])
 def tracked(request: pytest.FixtureRequest) -> Tracked:
     if request.param == 'nano':
-        return tracked_from(request.getfixturevalue('nano_bundle'), random_model('sam2_nano'))
+        return tracked_from(request.getfixturevalue('nano_bundle'), random_model('sam2_nano', 256))
     if request.param == 'trained':
         folder = request.getfixturevalue('trained_bundle')
         return tracked_from(folder, load_model('sam2_nano', SHIPPED_CHECKPOINT))
@@ -96,7 +96,7 @@ def tracked(request: pytest.FixtureRequest) -> Tracked:
 
 @pytest.fixture(scope='module')
 def nano(nano_bundle: Path) -> Tracked:
-    return tracked_from(nano_bundle, random_model('sam2_nano'))
+    return tracked_from(nano_bundle, random_model('sam2_nano', 256))
 
 
 @torch.no_grad()
@@ -135,6 +135,7 @@ def official_attention(
             [[frame - t for t in (*prompted, *pointing)]], np.float32)}
 
 
+@pytest.mark.parametrize('tracked', ['nano', 'trained', 'sam2_tiny_512'], indirect=True)
 @pytest.mark.parametrize(
     ('frame', 'prompted', 'memories', 'pointers'), [
         pytest.param(1, [0], 1, 1, id='the frame after the prompt'),
@@ -150,6 +151,17 @@ def test_attention_gives_the_official_image(
 
     found = tracked.run('memory_attention', **inputs)
 
+    assert relative_difference(found, expected.numpy()) < TOLERANCE
+
+
+@pytest.mark.parametrize('tracked', ['sam2.1_tiny_1024'], indirect=True)
+def test_attention_gives_the_official_image_of_the_full_size(tracked: Tracked) -> None:
+    """The most that there is, once: PyTorch takes its time."""
+    expected, inputs = official_attention(tracked, frame=40, prompted=[3])
+
+    found = tracked.run('memory_attention', **inputs)
+
+    assert inputs['memory_features'].shape[1:3] == (7, 64 * 64)
     assert relative_difference(found, expected.numpy()) < TOLERANCE
 
 
@@ -249,7 +261,7 @@ def test_attention_loses_no_parameter(nano: Tracked) -> None:
         nano.model, nano.image_embed.numpy(), nano.memories.numpy(), 1, 2, 16).inputs
     found = nano.run('memory_attention', **inputs)
     tensors = [torch.from_numpy(array) for array in inputs.values()]
-    other = random_model('sam2_nano')
+    other = random_model('sam2_nano', 256)
 
     def difference() -> float:
         return relative_difference(found, reference.attend(other, *tensors).numpy())
@@ -264,7 +276,7 @@ def test_memory_encoder_loses_no_parameter(nano: Tracked) -> None:
     found = nano.run(
         'memory_encoder', masks=masks.numpy(), object_score_logits=np.array([scores], np.float32),
         is_prompted=np.zeros(1, np.float32))
-    other = random_model('sam2_nano')
+    other = random_model('sam2_nano', 256)
 
     def difference() -> float:
         expected = official_memories(other, nano.image_embed, masks, scores, False)
@@ -325,7 +337,7 @@ def official_pointers(
 @pytest.mark.parametrize('multimask', [True, False])
 def test_decoder_gives_the_official_pointers(
         nano: Tracked, appears: bool, soft: bool, fixed: bool, multimask: bool) -> None:
-    model = random_model('sam2_nano')
+    model = random_model('sam2_nano', 256)
     model.soft_no_obj_ptr, model.fixed_no_obj_ptr = soft, fixed
     # A score of about this, whatever the picture: near enough to zero for softness to matter.
     score = model.sam_mask_decoder.pred_obj_score_head.layers[-1]
@@ -358,7 +370,7 @@ def test_decoder_gives_the_official_pointers(
     ('pos_enc_at_attn', True), ('pos_enc_at_cross_attn_queries', True),
     ('pos_enc_at_cross_attn_keys', False)])
 def test_positions_elsewhere_are_refused(attribute: str, value: bool) -> None:
-    model = random_model('sam2_nano')
+    model = random_model('sam2_nano', 256)
     setattr(model.memory_attention.layers[0], attribute, value)
 
     with pytest.raises(ExportError, match='encodes positions elsewhere'):
@@ -366,7 +378,7 @@ def test_positions_elsewhere_are_refused(attribute: str, value: bool) -> None:
 
 
 def test_several_heads_are_refused() -> None:
-    model = random_model('sam2_nano')
+    model = random_model('sam2_nano', 256)
     model.memory_attention.layers[0].self_attn.num_heads = 2
 
     with pytest.raises(ExportError, match='has several heads'):

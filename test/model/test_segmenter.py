@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,11 @@ PICTURES: dict[str, tuple[str, tuple[int, int]]] = {
     'portrait 1600x1200': ('coffee.png', (1600, 1200)),
 }
 
+#: Every picture with the faster models; the largest model, once: PyTorch takes its time.
+on_scenes = pytest.mark.parametrize(('pair', 'scene'), [
+    *product(('sam2_tiny_512', 'trained'), PICTURES), ('sam2.1_tiny_1024', 'landscape 720x1280'),
+], indirect=True)
+
 
 def photograph(photos: Path, name: str) -> Image:
     file, (height, width) = PICTURES[name]
@@ -196,7 +202,7 @@ def photograph(photos: Path, name: str) -> Image:
         cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-@pytest.fixture(scope='module', params=['sam2.1_tiny_1024', 'sam2_tiny_512', 'trained'])
+@pytest.fixture(scope='module')
 def pair(request: pytest.FixtureRequest) -> Pair:
     fixture, model = {
         'sam2.1_tiny_1024': ('tiny_bundle', lambda: random_model('sam2.1_tiny')),
@@ -207,7 +213,7 @@ def pair(request: pytest.FixtureRequest) -> Pair:
     return Pair(ImageSegmenter(bundle, 'cpu'), OfficialPredictor(model()))
 
 
-@pytest.fixture(scope='module', params=PICTURES)
+@pytest.fixture(scope='module')
 def scene(pair: Pair, photos: Path, request: pytest.FixtureRequest) -> Scene:
     return encoded(pair, photograph(photos, request.param))
 
@@ -243,6 +249,7 @@ def iou(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
 
 # Parity with the official predictor
 
+@on_scenes
 @pytest.mark.parametrize('name', PROMPTS)
 def test_same_masks_as_the_official_predictor(scene: Scene, name: str) -> None:
     make, ambiguous = PROMPTS[name]
@@ -253,6 +260,7 @@ def test_same_masks_as_the_official_predictor(scene: Scene, name: str) -> None:
     np.testing.assert_array_equal(found[None].logits, found[ambiguous].logits)
 
 
+@on_scenes
 def test_objects_of_different_kinds_at_once_are_each_as_alone(scene: Scene) -> None:
     prompts = [make(scene) for make, _ in PROMPTS.values()]
     together = scene.pair.segmenter.segment(scene.embedding, prompts)
@@ -314,7 +322,8 @@ def test_masks_come_from_logits_that_are_not_bounded(
             network.layers[-1].bias.mul_(50)
     torch.save({'model': model.state_dict()}, tmp_path / 'loud.pt')
     bundle = export_bundle(ExportOptions(
-        model='sam2_nano', output=tmp_path / 'loud', checkpoint=tmp_path / 'loud.pt'))
+        model='sam2_nano', output=tmp_path / 'loud', checkpoint=tmp_path / 'loud.pt',
+        image_only=True))
     scene = encoded(
         Pair(ImageSegmenter(bundle, 'cpu'), OfficialPredictor(model)), trained_scene.image)
     prompt = Prompt(points=[at(scene.size, 0.5, 0.5)])
@@ -442,7 +451,7 @@ def test_one_thread_gives_the_same_masks(trained_bundle: Path, trained_scene: Sc
 def test_a_bundle_in_half_precision(tmp_path: Path, trained_scene: Scene) -> None:
     bundle = export_bundle(ExportOptions(
         model='sam2_nano', output=tmp_path / 'half', checkpoint=SHIPPED_CHECKPOINT,
-        precision='fp16'))
+        precision='fp16', image_only=True))
     segmenter = ImageSegmenter(bundle, 'cpu')
     embedding = segmenter.encode(trained_scene.image)
     for make, _ in PROMPTS.values():
