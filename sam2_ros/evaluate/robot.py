@@ -120,12 +120,14 @@ class Robot:
         self._wish('ask')
         answer = self._answer(lambda run: None)
         self.lost, self.peak_memory = answer['lost'], answer['peak_memory']
-        return dict(answer['seconds'])
+        return dict(answer['found'])
 
     def watch_camera(self, rate: float, answers: int, add: Add) -> CameraFacts:
         """See ``RunningNode.watch_camera``; returns what became of the images."""
         self._wish('watch_camera', rate, answers)
-        return CameraFacts(**self._answer(add))
+        answer = self._answer(add)
+        self.peak_memory = answer['peak_memory']
+        return CameraFacts(**answer['found'])
 
     def _wish(self, *what: Any) -> None:
         assert self._process.stdin is not None
@@ -170,14 +172,15 @@ def _work(order: Order) -> None:
                 _say('done', None)
             elif what == 'ask':
                 seconds = node.ask(picture)
-                _say('done', {'seconds': seconds, 'lost': node.lost,
+                _say('done', {'found': seconds, 'lost': node.lost,
                               'peak_memory': node.peak_memory})
                 node.lost = 0
             else:
                 rate, answers = arguments
                 camera = CameraFacts(rate)
                 node.watch_camera(picture, camera, answers, lambda run: _say('run', run))
-                _say('done', dataclasses.asdict(camera))
+                _say('done', {'found': dataclasses.asdict(camera),
+                              'peak_memory': node.peak_memory})
 
 
 def _say(what: str, value: Any) -> None:
