@@ -189,7 +189,7 @@ class Benchmark:
                         for each in setting.entrants},
             'pytorch': {each.name: each.bundle.path.resolve().name for each in setting.officials},
             'ros': self._options.ros, 'threads': setting.threads,
-            'picture_size': setting.picture_size, 'camera_rate': setting.camera_rate,
+            'picture_size': list(setting.picture_size), 'camera_rate': setting.camera_rate,
             'cloud': None if setting.cloud is None else str(setting.cloud),
             'machine': {name: value for name, value in self.machine.items() if name != LOAD}}
 

@@ -440,6 +440,7 @@ def test_compared_with_an_earlier_one(
     for text in ('1 of 5 figures (medians, memory) are more than 1.5 times what they were',
                  '| consecutive | nano      | encode |', 'machine, cpu: Abacus before, '):
         assert text in captured.out
+    assert captured.out.count(' before, ') == 1  # all else is the same
     old['figures']['measurements'] = [
         each for each in old['figures']['measurements'] if each['stage'] != 'encode']
     changed.write_text(json.dumps(old), encoding='utf-8')
