@@ -379,7 +379,7 @@ def test_one_bad_prompt_among_good_ones_is_told(trained_scene: Scene) -> None:
 
 
 def test_a_mask_prompt_of_another_model_is_told(trained_scene: Scene) -> None:
-    with pytest.raises(PromptError, match='32x32 logits, but this model takes 64x64'):
+    with pytest.raises(PromptError, match=r'32x32 logits, but this model takes (\d+)x\1$'):
         trained_scene.segment(Prompt(mask=np.zeros((32, 32), np.float32)))
 
 
