@@ -95,9 +95,9 @@ class Benchmark:
             entrants, officials, threads, options.picture_size, options.runs,
             options.tracked_frames, options.output if options.ros else None, options.camera_rate,
             options.cloud)
-        if self._old is not None:
-            _check_names(options.compare, self._old, self._setting)
         self._experiments = _experiments(options.experiments, self._setting)
+        if self._old is not None:
+            _check_old(options.compare, self._old, self._setting, self._experiments)
         self.machine = describe_machine()
         self._settings = self._describe()
         self.folder = ResultFolder(options.output, self._settings, options.resume)
@@ -134,10 +134,11 @@ class Benchmark:
                 parts.append(f'![{experiment}]({plots[experiment]})')
         parts.append(report.ending())
         comparison = None
+        text = '\n\n'.join(filter(None, parts)) + '\n'
+        self.folder.write(REPORT_FILE, text)  # whatever becomes of the comparison
         if self._old is not None and self._options.compare is not None and self.complete:
             comparison = compare(document, self._old, self._options.compare, self._options.ratio)
-            parts.append(comparison.to_markdown())
-        self.folder.write(REPORT_FILE, '\n\n'.join(filter(None, parts)) + '\n')
+            self.folder.write(REPORT_FILE, f'{text}\n{comparison.to_markdown()}\n')
         return comparison
 
     def _repeat(self, experiment: Experiment, repetition: int) -> None:
@@ -225,13 +226,20 @@ def _experiments(names: Sequence[str] | None, setting: Setting) -> list[Experime
             if (name not in impossible if names is None else name in names)]
 
 
-def _check_names(file: Path | None, old: Mapping[str, Any], setting: Setting) -> None:
-    """:raises BenchmarkError: the earlier benchmark is of other bundles."""
+def _check_old(
+    file: Path | None, old: Mapping[str, Any], setting: Setting, experiments: Sequence[Experiment],
+) -> None:
+    """:raises BenchmarkError: the earlier benchmark is of other bundles or other experiments."""
     before = old['settings']['bundles']
     if not any(name in before for name in setting.names):
         raise BenchmarkError(
             f'{file}: is of other bundles, {", ".join(before)}; they are known by the names of '
             'their folders')
+    measured = dict.fromkeys(each['experiment'] for each in old['figures']['measurements'])
+    if not any(each.name in measured for each in experiments):
+        raise BenchmarkError(
+            f'{file}: is of other experiments, {", ".join(measured) or "none"}; name them with '
+            '--experiments')
 
 
 def _key(experiment: Experiment, repetition: int, turn: Turn) -> str:

@@ -126,6 +126,7 @@ class Robot:
         """See ``RunningNode.watch_camera``; returns what became of the images."""
         self._wish('watch_camera', rate, answers)
         answer = self._answer(add)
+        self.lost = 0  # none is published again
         self.peak_memory = answer['peak_memory']
         return CameraFacts(**answer['found'])
 

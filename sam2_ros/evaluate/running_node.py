@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,6 +30,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from sam2_ros.evaluate.camera import CameraFacts, to_jpeg
 from sam2_ros.evaluate.errors import BenchmarkError
+from sam2_ros.evaluate.host import end_with_parent
 from sam2_ros.evaluate.latency import TOTAL
 from sam2_ros.evaluate.link import Host
 from sam2_ros.evaluate.machine import peak_memory
@@ -133,12 +135,14 @@ class RunningNode:
         self._node.create_subscription(MaskArray, 'sam2/masks', self._masks_came, 10)
         self._node.create_subscription(DiagnosticArray, '/diagnostics', self._diagnostics_came, 10)
         with self._log.open('wb') as log:
-            # In a session of its own: Ctrl-C is for the benchmark, which then ends the node.
+            # In a session of its own: Ctrl-C is for the benchmark, which then ends the node; and
+            # nothing else would, were the benchmark killed.
             host = self._connection.host
             self._process = subprocess.Popen(
                 self._command if host is None else host.command(self._command),
                 pass_fds=[] if host is None else [host.socket],
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                preexec_fn=partial(end_with_parent, signal.SIGKILL))
         return self
 
     def __exit__(

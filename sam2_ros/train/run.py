@@ -60,7 +60,9 @@ def train(config: TrainConfig) -> None:
     if config.initialise_object_score:
         clips = next(task for task, options in zip(tasks, config.tasks, strict=True)
                      if options.frames > 1)
-        initialise_object_score(model, *score_tokens(model, clips, config.run.seed))
+        with torch.random.fork_rng():
+            torch.manual_seed(config.run.seed)
+            initialise_object_score(model, *score_tokens(model, clips, config.run.seed))
     trainer = Trainer(
         model, tasks, held_out(config.data, size), config.schedule, config.run,
         identity=_identity(config))

@@ -457,6 +457,9 @@ def test_compared_with_an_earlier_one(
     ('{"figures": {"iou": {}}, "settings": {}}', 'is no figures.json that'),
     ('{"figures": {"measurements": [], "memory": []}, "settings": {"bundles": {"tiny": {}}}}',
      'is of other bundles, tiny; they are known by the names of their folders'),
+    ('{"figures": {"measurements": [{"experiment": "camera", "contender": "nano", "stage": "total",'
+     ' "median_ms": 1}], "memory": []}, "settings": {"bundles": {"nano": {}}}}',
+     'is of other experiments, camera; name them with --experiments'),
 ])
 def test_nothing_to_compare_with(
     nano_bundle: Path, tmp_path: Path, text: str | None, expected: str,

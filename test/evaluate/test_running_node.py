@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +79,28 @@ def test_the_process_ends_with_the_measurement(nano_bundle: Path, tmp_path: Path
     assert node._process.returncode == 0
     with pytest.raises(ProcessLookupError):
         os.kill(node._process.pid, 0)
+
+
+def test_the_process_ends_with_a_killed_benchmark(nano_bundle: Path, tmp_path: Path) -> None:
+    """After kill -9 nobody is left to end the node."""
+    benchmark = subprocess.Popen(
+        [sys.executable, '-c', f"""
+from pathlib import Path
+from sam2_ros.evaluate.running_node import RunningNode
+with RunningNode(Path({str(nano_bundle)!r}), 'cpu', 1, Path({str(tmp_path)!r}), 'prompt') as node:
+    node.wait()
+    print(node._process.pid, flush=True)
+    input()
+"""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert benchmark.stdout is not None
+    node = int(benchmark.stdout.readline())
+    gone = os.pidfd_open(node)
+
+    benchmark.kill()
+
+    assert select.select([gone], [], [], 30.0)[0], 'the node is still there'
+    os.close(gone)
+    benchmark.communicate()
 
 
 def test_image_that_never_comes(nano_bundle: Path, tmp_path: Path) -> None:
