@@ -43,7 +43,7 @@ VARIANTS = {
     'sam2_small': Variant('sam2', 'configs/sam2/sam2_hiera_s.yaml', 1024),
     'sam2_base_plus': Variant('sam2', 'configs/sam2/sam2_hiera_b+.yaml', 1024),
     'sam2_large': Variant('sam2', 'configs/sam2/sam2_hiera_l.yaml', 1024),
-    'sam2_nano': Variant('sam2_ros.export', 'sam2_nano.yaml', 256, SHIPPED_CHECKPOINT),
+    'sam2_nano': Variant('sam2_ros.export', 'sam2_nano.yaml', 512, SHIPPED_CHECKPOINT),
 }
 
 
