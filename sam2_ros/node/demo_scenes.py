@@ -60,18 +60,18 @@ class DemoPrompt:
 #: demo_photos/SOURCES.md says where the photographs come from.
 SCENES = {
     'coins.jpg': (
-        DemoPrompt('coin, top right', point=(555.0, 144.0), mouse=True),
-        DemoPrompt('coin, top middle', point=(325.0, 126.0)),
-        DemoPrompt('coin, bottom left', point=(117.0, 390.0)),
-        DemoPrompt('coin, bottom middle', box=(246.0, 312.0, 424.0, 472.0)),
+        DemoPrompt('coin, bottom middle', point=(335.0, 390.0), mouse=True),
+        DemoPrompt('coin, top left', box=(15.0, 70.0, 170.0, 215.0)),
+        DemoPrompt('coin, top right', box=(495.0, 75.0, 628.0, 210.0)),
+        DemoPrompt('coin, bottom left', box=(30.0, 305.0, 205.0, 480.0)),
     ),
     'coffee.jpg': (
-        DemoPrompt('inside of the cup', point=(600.0, 330.0), mouse=True),
-        DemoPrompt('rim of the cup', box=(372.0, 38.0, 872.0, 442.0)),
+        DemoPrompt('inside of the cup', box=(430.0, 110.0, 800.0, 440.0)),
     ),
     'astronaut.jpg': (
         DemoPrompt('mission patch', point=(244.0, 330.0)),
         DemoPrompt('name badge', box=(398.0, 254.0, 472.0, 307.0)),
+        DemoPrompt('helmet', box=(400.0, 280.0, 640.0, 480.0)),
     ),
 }
 
