@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 
 import numpy as np
@@ -26,7 +26,7 @@ from sam2_ros.train.rollout import Clip
 from sam2_ros.train.shards import Shards
 from sam2_ros.train.shots import SceneShots
 from sam2_ros.train.tasks import ClipTask, Shot, joined, resized
-from sam2_ros.train.trainer import Trainer
+from sam2_ros.train.trainer import STATE_FILE, Trainer
 from sam2_ros.train.validation import HeldOut
 
 #: Of a held-out object on its first frame, as a share of the picture: 150 pixels of 256 x 256.
@@ -52,17 +52,10 @@ def train(config: TrainConfig) -> None:
     losses = MaskLosses(config.losses)
     tasks = [ClipTask(source, options, losses, size) for options in config.tasks]
     model = _model(config).to(device)
-    if config.initialise_memory:
-        pictures = _pictures(tasks[0], config.run.seed).to(device)
+    if not (config.run.folder / STATE_FILE).exists():
         with torch.random.fork_rng():
             torch.manual_seed(config.run.seed)
-            initialise_memory(model, pictures)
-    if config.initialise_object_score:
-        clips = next(task for task, options in zip(tasks, config.tasks, strict=True)
-                     if options.frames > 1)
-        with torch.random.fork_rng():
-            torch.manual_seed(config.run.seed)
-            initialise_object_score(model, *score_tokens(model, clips, config.run.seed))
+            _initialise(model, config, tasks)
     trainer = Trainer(
         model, tasks, held_out(config.data, size), config.schedule, config.run,
         identity=_identity(config))
@@ -70,6 +63,16 @@ def train(config: TrainConfig) -> None:
         trainer.run()
     if trainer.step < config.schedule.steps:
         raise KeyboardInterrupt
+
+
+def _initialise(model: SAM2Base, config: TrainConfig, tasks: Sequence[ClipTask]) -> None:
+    """Give starting values to what the checkpoint has not learnt."""
+    if config.initialise_memory:
+        initialise_memory(model, _pictures(tasks[0], config.run.seed).to(model.device))
+    if config.initialise_object_score:
+        clips = next(task for task, options in zip(tasks, config.tasks, strict=True)
+                     if options.frames > 1)
+        initialise_object_score(model, *score_tokens(model, clips, config.run.seed))
 
 
 def held_out(data: DataOptions, size: int) -> HeldOut:

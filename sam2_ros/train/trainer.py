@@ -25,6 +25,9 @@ from torch import Tensor, nn
 from sam2_ros.train.errors import TrainError
 from sam2_ros.train.files import read_state, write_checkpoint, write_state
 
+#: Of a run's folder: all that the run needs to go on.
+STATE_FILE = 'state.pt'
+
 
 class Task(Protocol):
     """One kind of batch, and how a model is wrong about it."""
@@ -166,7 +169,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the state and the last checkpoint; a kill at any moment leaves the older ones."""
-        write_state(self.options.folder / 'state.pt', {
+        write_state(self.options.folder / STATE_FILE, {
             'identity': self.identity, 'step': self.step, 'best': self.best,
             'model': self.model.state_dict(), 'average': self._average,
             'optimizer': self._optimizer.state_dict()})
@@ -251,7 +254,7 @@ class Trainer:
             file.write(f'{time.strftime("%Y-%m-%d %H:%M:%S")} {line}\n')
 
     def _resume(self) -> None:
-        file = self.options.folder / 'state.pt'
+        file = self.options.folder / STATE_FILE
         if not file.exists():
             return
         device = next(self.model.parameters()).device
