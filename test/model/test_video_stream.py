@@ -550,7 +550,7 @@ def refusals(tracker: VideoTracker, image: Image) -> dict[str, tuple[Callable[[]
         'late and outside': (lambda: tracker.refine(1, click(-1, 10), frame=3), 'outside'),
         'logits of another model': (
             lambda: tracker.refine(1, Prompt(mask=np.zeros((32, 32)))),
-            'the mask prompt is 32x32 logits, but this model takes 64x64'),
+            'the mask prompt is 32x32 logits, but this model takes 128x128'),
         'box after points': (
             lambda: (tracker.refine(1, click()), tracker.refine(1, Prompt(box=(1, 1, 9, 9)))),
             'a box comes before points, and object 1 has some on frame 5 already'),

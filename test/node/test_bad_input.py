@@ -95,7 +95,7 @@ def test_a_prompt_without_sense(
 @pytest.mark.parametrize(('encoding', 'shape', 'value', 'reason'), [
     ('mono8', (5, 5), 1, 'the mask prompt has 5x5 pixels, but the image has 600x400'),
     ('mono8', (400, 600), 0, 'the mask prompt is empty'),
-    ('32FC1', (5, 5), 1, 'the mask prompt has 5x5 logits, but this model takes 64x64'),
+    ('32FC1', (5, 5), 1, 'the mask prompt has 5x5 logits, but this model takes 128x128'),
     ('rgb8', (400, 200), 1, "the mask prompt has encoding 'rgb8'"),
 ])
 def test_a_mask_prompt_that_does_not_fit(

@@ -160,7 +160,7 @@ def test_a_mask_as_prompt(robot: Any, coffee: Any, segmenter: Any) -> None:
     mask.data.frombytes(rough.tobytes())
     answer = robot.answer(lambda: robot.ask([COFFEE], mask=mask, stamp=header.stamp))
     assert_same(answer, segmenter.segment(segmenter.encode(coffee), [
-        Prompt(points=[COFFEE], mask=mask_to_logits(rough, 64))])[0].mask())
+        Prompt(points=[COFFEE], mask=mask_to_logits(rough, 128))])[0].mask())
 
 
 def test_new_objects_get_new_ids(robot: Any, coffee: Any) -> None:

@@ -46,7 +46,7 @@ def test_two_objects_with_logits(segment: Any, coffee: Any) -> None:
     assert response.masks.header == header
     assert [mask.object_id for mask in response.masks.masks] == [1, 9]
     logits = response.masks.masks[0].logits
-    assert (logits.encoding, logits.height, logits.width) == ('32FC1', 64, 64)
+    assert (logits.encoding, logits.height, logits.width) == ('32FC1', 128, 128)
     values = np.frombuffer(logits.data, np.float32)
     assert np.isfinite(values).all()
     assert abs(values).max() <= 32.0
